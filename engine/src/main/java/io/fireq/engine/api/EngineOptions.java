@@ -1,0 +1,159 @@
+package io.fireq.engine.api;
+
+import java.nio.file.Path;
+import java.util.Objects;
+
+/**
+ * What to load and how to run it. Defaults suit one machine that serves one model.
+ *
+ * @param model        directory of a FireQ or Hugging Face checkpoint, or {@code classpath:directory}
+ * @param cacheDir     where a Hugging Face checkpoint is kept once quantized, and class path models once extracted
+ * @param device       which backend
+ * @param numerics     quantized, or float32 for reference
+ * @param maxModelLen  most tokens of prompt and answer; 0 takes the model's own limit
+ * @param kvCacheTokens tokens that the KV cache holds, for all sequences together; 0 takes 4 × maxModelLen, at most 32768,
+ *                     and never less than maxModelLen
+ * @param kvBlockSize  tokens per KV block
+ * @param maxBatchTokens most token rows of one step: prompts are prefilled in chunks of this size
+ * @param maxRunning   most sequences in one step
+ * @param maxWaiting   most requests that wait; one more is refused
+ * @param threads      CPU threads; 0 takes all processors
+ * @param cpuKernels   which inner loops the CPU backend uses
+ */
+public record EngineOptions(String model, Path cacheDir, Device device, Numerics numerics, int maxModelLen,
+        int kvCacheTokens, int kvBlockSize, int maxBatchTokens, int maxRunning, int maxWaiting, int threads,
+        CpuKernelChoice cpuKernels) {
+
+    /** Which backend to use. */
+    public enum Device {
+        /** A GPU where there is a usable one, else the CPU; the choice and its reason are logged. */
+        AUTO,
+        CPU,
+        /** A GPU, or an error that says why there is none. */
+        CUDA
+    }
+
+    /** Which inner loops the CPU backend uses. */
+    public enum CpuKernelChoice {
+        /** The Vector API where the JVM has {@code jdk.incubator.vector}, else plain Java. */
+        AUTO,
+        PLAIN,
+        /** The Vector API, or an error that names the missing flag. */
+        VECTOR
+    }
+
+    public EngineOptions {
+        Objects.requireNonNull(model, "model");
+        if (model.isBlank()) {
+            throw new IllegalArgumentException("Engine options: the model is blank; name a checkpoint directory");
+        }
+        require(maxModelLen >= 0, "max-model-len", maxModelLen, "0 or more");
+        require(kvCacheTokens >= 0, "kv-cache-tokens", kvCacheTokens, "0 or more");
+        require(kvBlockSize >= 1 && kvBlockSize <= 256, "kv-block-size", kvBlockSize, "1 to 256");
+        require(maxBatchTokens >= 1, "max-batch-tokens", maxBatchTokens, "1 or more");
+        require(maxRunning >= 1, "max-running", maxRunning, "1 or more");
+        require(maxWaiting >= 1, "max-waiting", maxWaiting, "1 or more");
+        require(threads >= 0, "threads", threads, "0 or more");
+    }
+
+    private static void require(boolean holds, String name, int actual, String required) {
+        if (!holds) {
+            throw new IllegalArgumentException(
+                    "Engine options: %s is %d; it must be %s".formatted(name, actual, required));
+        }
+    }
+
+    /** Defaults for this model. */
+    public static EngineOptions of(String model) {
+        return new Builder(model).build();
+    }
+
+    public static Builder builder(String model) {
+        return new Builder(model);
+    }
+
+    /** Where FireQ keeps files between runs, unless told otherwise. */
+    public static Path defaultCacheDir() {
+        return Path.of(System.getProperty("user.home"), ".cache", "fireq");
+    }
+
+    /** Collects options; unset ones keep their defaults. */
+    public static final class Builder {
+        private final String model;
+        private Path cacheDir = defaultCacheDir();
+        private Device device = Device.AUTO;
+        private Numerics numerics = Numerics.QUANTIZED;
+        private int maxModelLen;
+        private int kvCacheTokens;
+        private int kvBlockSize = 16;
+        private int maxBatchTokens = 512;
+        private int maxRunning = 16;
+        private int maxWaiting = 256;
+        private int threads;
+        private CpuKernelChoice cpuKernels = CpuKernelChoice.AUTO;
+
+        private Builder(String model) {
+            this.model = model;
+        }
+
+        public Builder cacheDir(Path value) {
+            cacheDir = value;
+            return this;
+        }
+
+        public Builder device(Device value) {
+            device = value;
+            return this;
+        }
+
+        public Builder numerics(Numerics value) {
+            numerics = value;
+            return this;
+        }
+
+        public Builder maxModelLen(int value) {
+            maxModelLen = value;
+            return this;
+        }
+
+        public Builder kvCacheTokens(int value) {
+            kvCacheTokens = value;
+            return this;
+        }
+
+        public Builder kvBlockSize(int value) {
+            kvBlockSize = value;
+            return this;
+        }
+
+        public Builder maxBatchTokens(int value) {
+            maxBatchTokens = value;
+            return this;
+        }
+
+        public Builder maxRunning(int value) {
+            maxRunning = value;
+            return this;
+        }
+
+        public Builder maxWaiting(int value) {
+            maxWaiting = value;
+            return this;
+        }
+
+        public Builder threads(int value) {
+            threads = value;
+            return this;
+        }
+
+        public Builder cpuKernels(CpuKernelChoice value) {
+            cpuKernels = value;
+            return this;
+        }
+
+        public EngineOptions build() {
+            return new EngineOptions(model, cacheDir, device, numerics, maxModelLen, kvCacheTokens, kvBlockSize,
+                    maxBatchTokens, maxRunning, maxWaiting, threads, cpuKernels);
+        }
+    }
+}
