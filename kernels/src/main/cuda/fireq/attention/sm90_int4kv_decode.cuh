@@ -1,0 +1,510 @@
+/*
+ * sm90_int4kv_decode
+ *
+ * Computes   attention as plain_paged_attention does, for sequences with few new tokens; max and a_scale run over blocks
+ *            of TILE positions
+ * Operands   name          dtype      shape                                    layout / alignment        lives in
+ *            query         e4m3       [n_tokens, n_heads, HEAD_DIM]            row-major                 activations
+ *            query_scale   f32        [n_tokens, n_heads]                      row-major                 activations
+ *            k_*, v_*      KvLayout   see attention/paged_kv.cuh               codes 16 B                KV cache
+ *            positions     i32        [n_tokens]                               ascending per sequence    step inputs
+ *            cu_seqlens    i32        [n_seqs + 1]                             contiguous                step inputs
+ *            block_tables  i32        [n_seqs, max_kv_blocks]                  row-major                 step inputs
+ *            out           bf16       [n_tokens, n_heads, HEAD_DIM]            row-major                 activations
+ *            split_stats   SplitStats [n_tokens, n_heads, max_splits]          8 B                       workspace
+ *            split_values  f32        [n_tokens, n_heads, max_splits, HEAD_DIM] 16 B                     workspace
+ *            arrivals      u32        [n_seqs, n_kv_heads, column blocks]      zero between launches     workspace
+ * Numerics   Codes become halves 64 + code by two logic operations; the 64 is taken off the sums, exactly for scores
+ *            (it is where the accumulators start) and in float32 for V. V counts from code 8, with zero + 8 * scale for
+ *            zero, which halves what the rounding of weights costs. Products of halves are exact, sums float32.
+ *            Bitwise equal from run to run: warps and splits are merged in order
+ * Work       grid.x splits of the positions, grid.y KV heads times blocks of eight columns (the query heads of the KV
+ *            head times the sequence's new tokens), grid.z sequences. A CTA's warps take neighbouring runs of tiles.
+ *            A warp's products have positions (scores) and channels (output) as rows and query heads as columns:
+ *
+ *                S[16 positions, 8 columns] = K[16, HEAD_DIM] Q[HEAD_DIM, 8]      lane: positions g, g + 8, columns 2q ..
+ *                O[16 channels, 8 columns] += V[16, 16 positions] P[16, 8]        P is S transposed by movmatrix
+ *
+ *            The order of the reduced axis is free, so lane (g, q) takes the q-th quarter of K row g as one load, and
+ *            the g-th eighth of V rows 2q, 2q + 1, 2q + 8, 2q + 9. The last CTA of a row to finish merges the splits
+ * Pipeline   registers: the next tile's K is loaded once this tile's scores are made, its V once the output is
+ * Smem map   0  sizeof(DecodeSmem)  sums of each warp (static)
+ * Barriers   0 (__syncthreads)
+ * Requires   one group per head, kv_block_size a multiple of 16, HEAD_DIM 64 or 128 (launcher checks)
+ * Not for    several groups per head, other sizes: plain_paged_attention. Long chunks: sm90_fp8_prefill
+ * Launcher   io.fireq.kernels.attention.Int4KvDecodeAttention      Oracle  io.fireq.kernels.attention.AttentionOracle
+ * Notes      none
+ */
+#pragma once
+
+#include "fireq/attention/combine_splits.cuh"
+#include "fireq/attention/kv_tile.cuh"
+#include "fireq/attention/online_softmax.cuh"
+#include "fireq/attention/paged_kv.cuh"
+#include "fireq/ptx/griddep.cuh"
+#include "fireq/ptx/mma_f16.cuh"
+
+namespace fireq {
+
+constexpr int DECODE_COLUMNS = 8;
+constexpr int CODE_OFFSET = 64;
+
+// N bytes of codes per lane, loaded at once, past L1: a KV block is read by one CTA.
+template <int N>
+struct alignas(N) CodeBytes {
+    u32 word[N / 4];
+
+    static __device__ __forceinline__ CodeBytes load(const u8* address) {
+        CodeBytes bytes;
+        if constexpr (N == 16) {
+            asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                         : "=r"(bytes.word[0]), "=r"(bytes.word[1]), "=r"(bytes.word[2]), "=r"(bytes.word[3])
+                         : "l"(address));
+        } else if constexpr (N == 8) {
+            asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
+                         : "=r"(bytes.word[0]), "=r"(bytes.word[1])
+                         : "l"(address));
+        } else {
+            static_assert(N == 4, "a quarter or an eighth of a row");
+            asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(bytes.word[0]) : "l"(address));
+        }
+        return bytes;
+    }
+};
+
+// Nibbles i and i + 4 of a word as the pair of halves 64 + code. 64 has exponent bits 0x5400 and a last place of 1/16,
+// so a nibble in bits 4..7 counts units.
+template <int I>
+__device__ __forceinline__ u32 codes_to_f16x2(u32 word) {
+    const u32 moved = I == 0 ? word << 4 : word >> (4 * I - 4);
+    return (moved & 0x00f000f0u) | 0x54005400u;
+}
+
+template <class Config>
+struct DecodeSmem {
+    float values[Config::WARPS][DECODE_COLUMNS][Config::HEAD_DIM];
+    SplitStats stats[Config::WARPS][DECODE_COLUMNS];
+    bool is_last;
+};
+
+// The online softmax of one warp's positions, for eight columns.
+template <class Config>
+struct DecodeWarp {
+    static constexpr int HEAD_DIM = Config::HEAD_DIM;
+    static constexpr int TILE = 32;
+    static constexpr int HALVES = TILE / 16;
+    static constexpr int ROW_BYTES = HEAD_DIM / 2;
+    static constexpr int K_STEPS = HEAD_DIM / 16;
+    static constexpr int O_BLOCKS = HEAD_DIM / 16;
+    using KBytes = CodeBytes<ROW_BYTES / 4>;
+    using VBytes = CodeBytes<ROW_BYTES / 8>;
+
+    const int g;
+    const int q;
+    u32 query[K_STEPS][2];
+    float minus_offset[2];  // -64 * sum of the query, of columns 2q and 2q + 1: where their scores start
+    float query_sum[2];
+    float factor[2];
+    int limit[2];
+
+    float output[O_BLOCKS][4];
+    float max[2];
+    float largest_v_scale;
+    float reference[2];
+    float sum[2];
+    float zero[2];
+
+    KBytes k[HALVES][2];
+    VBytes v[HALVES][4];
+    ScaleZero k_param[HALVES][2];
+    ScaleZero v_param[HALVES][2];
+
+    __device__ __forceinline__ DecodeWarp() : g(threadIdx.x % WARP_SIZE / 4), q(threadIdx.x % 4) {
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            max[e] = Max::identity();
+            reference[e] = Max::identity();
+            sum[e] = 0.0f;
+            zero[e] = 0.0f;
+        }
+        largest_v_scale = 0.0f;
+#pragma unroll
+        for (int m = 0; m < O_BLOCKS; m++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                output[m][i] = 0.0f;
+            }
+        }
+    }
+
+    // `row` is column g's query.
+    __device__ __forceinline__ void load_query(const e4m3* row) {
+        float sum_g = 0.0f;
+        const u32* words = reinterpret_cast<const u32*>(row + q * (HEAD_DIM / 4));
+#pragma unroll
+        for (int step = 0; step < K_STEPS; step++) {
+            const u32 low = words[step / 2 * 2];
+            const u32 high = words[step / 2 * 2 + 1];
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                // Channels i and i + 4 of eight, as the codes come out of a word.
+                const int i = step % 2 * 2 + r;
+                query[step][r] = e4m3x2_to_f16x2(u16(__byte_perm(low, high, i | (4 + i) << 4) & 0xffff));
+                sum_g += to_float(f16{u16(query[step][r] & 0xffff)}) + to_float(f16{u16(query[step][r] >> 16)});
+            }
+        }
+        sum_g += __shfl_xor_sync(0xffffffffu, sum_g, 1);
+        sum_g += __shfl_xor_sync(0xffffffffu, sum_g, 2);
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            query_sum[e] = __shfl_sync(0xffffffffu, sum_g, 4 * (2 * q + e));
+            minus_offset[e] = -float(CODE_OFFSET) * query_sum[e];
+        }
+    }
+
+    // `first_row` is the KV row of the first of 16 positions that lie in one KV block.
+    __device__ __forceinline__ void load_k(int half, i64 first_row, const u8* codes, const ScaleZero* params) {
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            const i64 row = first_row + g + 8 * r;
+            k[half][r] = KBytes::load(codes + row * ROW_BYTES + q * (ROW_BYTES / 4));
+            k_param[half][r] = params[row];
+        }
+    }
+
+    __device__ __forceinline__ void load_v(int half, i64 first_row, const u8* codes, const ScaleZero* params) {
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            v_param[half][r] = params[first_row + g + 8 * r];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const i64 row = first_row + 2 * q + i % 2 + i / 2 * 8;
+            v[half][i] = VBytes::load(codes + row * ROW_BYTES + g * (ROW_BYTES / 8));
+        }
+    }
+
+    // scores[half]: positions g and g + 8 of the half, columns 2q and 2q + 1, in units of the key; -infinity where the
+    // column must not look.
+    __device__ __forceinline__ void make_scores(int first_position, float (&scores)[HALVES][4]) {
+#pragma unroll
+        for (int half = 0; half < HALVES; half++) {
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                scores[half][i] = minus_offset[i % 2];
+            }
+#pragma unroll
+            for (int w = 0; w < K_STEPS / 2; w++) {
+                const u32 low = k[half][0].word[w];
+                const u32 high = k[half][1].word[w];
+                mma_f16_m16n8k16(scores[half], codes_to_f16x2<0>(low), codes_to_f16x2<0>(high), codes_to_f16x2<1>(low),
+                                 codes_to_f16x2<1>(high), query[2 * w][0], query[2 * w][1]);
+                mma_f16_m16n8k16(scores[half], codes_to_f16x2<2>(low), codes_to_f16x2<2>(high), codes_to_f16x2<3>(low),
+                                 codes_to_f16x2<3>(high), query[2 * w + 1][0], query[2 * w + 1][1]);
+            }
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const ScaleZero param = k_param[half][i / 2];
+                const int position = first_position + 16 * half + g + i / 2 * 8;
+                const float score = fmaf(to_float(param.scale), scores[half][i], to_float(param.zero) * query_sum[i % 2]);
+                scores[half][i] = position <= limit[i % 2] ? score : Max::identity();
+            }
+        }
+    }
+
+    // Turns scores into probs[half], the B fragment of P, and brings the sums so far to the new reference.
+    __device__ __forceinline__ void make_probs(int first_position, int n_positions, const float (&scores)[HALVES][4],
+                                               u32 (&probs)[HALVES][2]) {
+        float v_scale[HALVES][2], v_centre[HALVES][2];
+        float peak[2] = {max[0], max[1]};
+#pragma unroll
+        for (int half = 0; half < HALVES; half++) {
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                // What lies in a KV block behind the last position is nobody's, maybe not even a number.
+                const bool exists = first_position + 16 * half + g + 8 * r < n_positions;
+                v_scale[half][r] = exists ? to_float(v_param[half][r].scale) : 0.0f;
+                v_centre[half][r] =
+                    exists ? fmaf(float(CODE_CENTRE), v_scale[half][r], to_float(v_param[half][r].zero)) : 0.0f;
+                largest_v_scale = fmaxf(largest_v_scale, v_scale[half][r]);
+                peak[0] = fmaxf(peak[0], scores[half][2 * r]);
+                peak[1] = fmaxf(peak[1], scores[half][2 * r + 1]);
+            }
+        }
+#pragma unroll
+        for (int distance = 4; distance < WARP_SIZE; distance *= 2) {
+            largest_v_scale = fmaxf(largest_v_scale, __shfl_xor_sync(0xffffffffu, largest_v_scale, distance));
+            peak[0] = fmaxf(peak[0], __shfl_xor_sync(0xffffffffu, peak[0], distance));
+            peak[1] = fmaxf(peak[1], __shfl_xor_sync(0xffffffffu, peak[1], distance));
+        }
+        const float bound = __log2f(largest_v_scale) - LOG2_E4M3_MAX;
+        float rescale[2], minus_reference[2];
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            max[e] = peak[e];
+            // A column that has seen no position yet keeps -infinity, and probabilities of zero.
+            const bool seen = peak[e] != Max::identity();
+            const float next = seen ? fmaf(peak[e], factor[e], bound) : Max::identity();
+            rescale[e] = seen ? exp2_approx(reference[e] - next) : 1.0f;
+            minus_reference[e] = seen ? -next : 0.0f;
+            reference[e] = next;
+            sum[e] *= rescale[e];
+            zero[e] *= rescale[e];
+        }
+        if (__any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f)) {
+#pragma unroll
+            for (int m = 0; m < O_BLOCKS; m++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    output[m][i] *= rescale[i % 2];
+                }
+            }
+        }
+#pragma unroll
+        for (int half = 0; half < HALVES; half++) {
+#pragma unroll
+            for (int r = 0; r < 2; r++) {
+                float p[2];
+#pragma unroll
+                for (int e = 0; e < 2; e++) {
+                    p[e] = exp2_approx(fmaf(scores[half][2 * r + e], factor[e], minus_reference[e]));
+                    sum[e] += p[e];
+                }
+                const u32 a = e4m3x2_to_f16x2(to_e4m3x2(p[0] * v_scale[half][r], p[1] * v_scale[half][r]));
+                // The output counts 64 + code, so what is more than code - 8 goes off again.
+                constexpr float MORE = float(CODE_OFFSET + CODE_CENTRE);
+                zero[0] = fmaf(p[0], v_centre[half][r], fmaf(-MORE, to_float(f16{u16(a & 0xffff)}), zero[0]));
+                zero[1] = fmaf(p[1], v_centre[half][r], fmaf(-MORE, to_float(f16{u16(a >> 16)}), zero[1]));
+                probs[half][r] = transpose_8x8(a);
+            }
+        }
+    }
+
+    // output[m]: channels c and c + 4 of this lane's eighth with c = m / 4 * 8 + m % 4, columns 2q and 2q + 1.
+    __device__ __forceinline__ void add_values(const u32 (&probs)[HALVES][2]) {
+#pragma unroll
+        for (int half = 0; half < HALVES; half++) {
+#pragma unroll
+            for (int w = 0; w < O_BLOCKS / 4; w++) {
+                // Channels 0..3 and 4..7 of two neighbouring positions.
+                const u32 first_low = __byte_perm(v[half][0].word[w], v[half][1].word[w], 0x5410);
+                const u32 first_high = __byte_perm(v[half][0].word[w], v[half][1].word[w], 0x7632);
+                const u32 second_low = __byte_perm(v[half][2].word[w], v[half][3].word[w], 0x5410);
+                const u32 second_high = __byte_perm(v[half][2].word[w], v[half][3].word[w], 0x7632);
+                mma_f16_m16n8k16(output[4 * w], codes_to_f16x2<0>(first_low), codes_to_f16x2<0>(first_high),
+                                 codes_to_f16x2<0>(second_low), codes_to_f16x2<0>(second_high), probs[half][0],
+                                 probs[half][1]);
+                mma_f16_m16n8k16(output[4 * w + 1], codes_to_f16x2<1>(first_low), codes_to_f16x2<1>(first_high),
+                                 codes_to_f16x2<1>(second_low), codes_to_f16x2<1>(second_high), probs[half][0],
+                                 probs[half][1]);
+                mma_f16_m16n8k16(output[4 * w + 2], codes_to_f16x2<2>(first_low), codes_to_f16x2<2>(first_high),
+                                 codes_to_f16x2<2>(second_low), codes_to_f16x2<2>(second_high), probs[half][0],
+                                 probs[half][1]);
+                mma_f16_m16n8k16(output[4 * w + 3], codes_to_f16x2<3>(first_low), codes_to_f16x2<3>(first_high),
+                                 codes_to_f16x2<3>(second_low), codes_to_f16x2<3>(second_high), probs[half][0],
+                                 probs[half][1]);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void store(float (*values)[HEAD_DIM], SplitStats* stats) {
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+#pragma unroll
+            for (int distance = 4; distance < WARP_SIZE; distance *= 2) {
+                sum[e] += __shfl_xor_sync(0xffffffffu, sum[e], distance);
+                zero[e] += __shfl_xor_sync(0xffffffffu, zero[e], distance);
+            }
+            if (g == 0) {
+                stats[2 * q + e] = SplitStats{reference[e], sum[e]};
+            }
+#pragma unroll
+            for (int m = 0; m < O_BLOCKS; m++) {
+                const int channel = g * (HEAD_DIM / 8) + m / 4 * 8 + m % 4;
+                values[2 * q + e][channel] = output[m][e] + zero[e];
+                values[2 * q + e][channel + 4] = output[m][2 + e] + zero[e];
+            }
+        }
+    }
+};
+
+template <class Config>
+__global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
+    sm90_int4kv_decode(const e4m3* __restrict__ query, const float* __restrict__ query_scale,
+                       const u8* __restrict__ k_codes, const ScaleZero* __restrict__ k_params,
+                       const u8* __restrict__ v_codes, const ScaleZero* __restrict__ v_params,
+                       const i32* __restrict__ positions, const i32* __restrict__ cu_seqlens,
+                       const i32* __restrict__ block_tables, bf16* __restrict__ out, SplitStats* __restrict__ split_stats,
+                       float* __restrict__ split_values, u32* __restrict__ arrivals, int n_heads, int n_kv_heads,
+                       int kv_block_size, int max_kv_blocks, int min_split_tiles) {
+    constexpr int WARPS = Config::WARPS;
+    constexpr int HEAD_DIM = Config::HEAD_DIM;
+    constexpr int CHANNELS = HEAD_DIM / WARP_SIZE;
+    using Warp = DecodeWarp<Config>;
+    __shared__ DecodeSmem<Config> smem;
+
+    wait_for_previous_kernel();
+    allow_next_kernel();
+    const int heads_per_kv = n_heads / n_kv_heads;
+    const int kv_head = blockIdx.y % n_kv_heads;
+    const int first_column = blockIdx.y / n_kv_heads * DECODE_COLUMNS;
+    const int first_token = cu_seqlens[blockIdx.z];
+    const int n_new = cu_seqlens[blockIdx.z + 1] - first_token;
+    const int n_columns = min(DECODE_COLUMNS, n_new * heads_per_kv - first_column);
+    if (n_columns <= 0) {
+        return;
+    }
+    // Every CTA of the row computes the same split from the lengths on the device.
+    const int n_positions = positions[first_token + n_new - 1] + 1;
+    const int n_tiles = ceil_div(n_positions, Warp::TILE);
+    const int wanted_splits = min(int(gridDim.x), ceil_div(n_tiles, min_split_tiles));
+    const int tiles_per_split = ceil_div(n_tiles, wanted_splits);
+    const int n_splits = ceil_div(n_tiles, tiles_per_split);
+    const int split = blockIdx.x;
+    if (split >= n_splits) {
+        return;
+    }
+
+    const int warp = threadIdx.x / WARP_SIZE;
+    const int lane = threadIdx.x % WARP_SIZE;
+    const int split_end = min((split + 1) * tiles_per_split, n_tiles);
+    const int tiles_per_warp = ceil_div(split_end - split * tiles_per_split, WARPS);
+    const int tile_begin = min(split * tiles_per_split + warp * tiles_per_warp, split_end);
+    const int tile_end = min(tile_begin + tiles_per_warp, split_end);
+    // Row of `query` and `out` of a column; columns beyond the last do what the last does and are not stored.
+    const auto row_of = [&](int column) {
+        const int index = first_column + min(column, n_columns - 1);
+        return i64(first_token + index / heads_per_kv) * n_heads + kv_head * heads_per_kv + index % heads_per_kv;
+    };
+
+    Warp w;
+    if (tile_begin < tile_end) {
+        const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
+        const i32* block_table = block_tables + i64(blockIdx.z) * max_kv_blocks;
+        // Lane l keeps where the l-th run of 16 positions from `runs_from` on lies, in units of 16 KV rows; runs behind
+        // the last position read the last one instead.
+        const int last_run = (n_positions - 1) / 16;
+        int runs_from = tile_begin * Warp::HALVES;
+        const auto find_runs = [&] {
+            const int position = min(runs_from + lane, last_run) * 16;
+            return int(layout.row(block_table[position / kv_block_size], position % kv_block_size, kv_head) / 16);
+        };
+        int run_rows = find_runs();
+        const auto rows_of_run = [&](int run) {
+            if (run - runs_from >= WARP_SIZE) {
+                runs_from = run;
+                run_rows = find_runs();
+            }
+            return __shfl_sync(0xffffffffu, run_rows, run - runs_from);
+        };
+        int rows[Warp::HALVES];
+        const auto start_k = [&](int tile) {
+#pragma unroll
+            for (int half = 0; half < Warp::HALVES; half++) {
+                rows[half] = rows_of_run(tile * Warp::HALVES + half);
+                w.load_k(half, i64(rows[half]) * 16, k_codes, k_params);
+            }
+        };
+        const auto start_v = [&] {
+#pragma unroll
+            for (int half = 0; half < Warp::HALVES; half++) {
+                w.load_v(half, i64(rows[half]) * 16, v_codes, v_params);
+            }
+        };
+        start_k(tile_begin);
+        start_v();
+        const float score_scale = 1.4426950408889634f / sqrtf(float(HEAD_DIM));
+        w.load_query(query + row_of(w.g) * HEAD_DIM);
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int column = min(2 * w.q + e, n_columns - 1);
+            w.factor[e] = query_scale[row_of(column)] * score_scale;
+            w.limit[e] = positions[first_token + (first_column + column) / heads_per_kv];
+        }
+        for (int tile = tile_begin; tile < tile_end; tile++) {
+            const int first_position = tile * Warp::TILE;
+            float scores[Warp::HALVES][4];
+            u32 probs[Warp::HALVES][2];
+            w.make_scores(first_position, scores);
+            const bool more = tile + 1 < tile_end;
+            if (more) {
+                start_k(tile + 1);
+            }
+            w.make_probs(first_position, n_positions, scores, probs);
+            w.add_values(probs);
+            if (more) {
+                start_v();
+            }
+        }
+    }
+
+    w.store(smem.values[warp], smem.stats[warp]);
+    __syncthreads();
+    const bool alone = n_splits == 1;
+    for (int column = warp; column < n_columns; column += WARPS) {
+        float reference = Max::identity();
+#pragma unroll
+        for (int i = 0; i < WARPS; i++) {
+            reference = fmaxf(reference, smem.stats[i][column].reference);
+        }
+        float sum = 0.0f;
+        float values[CHANNELS] = {};
+#pragma unroll
+        for (int i = 0; i < WARPS; i++) {
+            const float weight = split_weight(smem.stats[i][column].reference, reference);
+            sum = fmaf(weight, smem.stats[i][column].sum, sum);
+#pragma unroll
+            for (int c = 0; c < CHANNELS; c++) {
+                values[c] = fmaf(weight, smem.values[i][column][lane * CHANNELS + c], values[c]);
+            }
+        }
+        const i64 row = row_of(column);
+        if (alone) {
+            Packed<bf16, CHANNELS> result;
+#pragma unroll
+            for (int c = 0; c < CHANNELS; c++) {
+                result.at[c] = to_bf16(values[c] / sum);
+            }
+            *reinterpret_cast<Packed<bf16, CHANNELS>*>(out + row * HEAD_DIM + lane * CHANNELS) = result;
+            continue;
+        }
+        const i64 slot = row * gridDim.x + split;
+        Packed<float, CHANNELS> partial;
+#pragma unroll
+        for (int c = 0; c < CHANNELS; c++) {
+            partial.at[c] = values[c];
+        }
+        *reinterpret_cast<Packed<float, CHANNELS>*>(split_values + slot * HEAD_DIM + lane * CHANNELS) = partial;
+        if (lane == 0) {
+            split_stats[slot] = SplitStats{reference, sum};
+        }
+    }
+    if (alone) {
+        return;
+    }
+
+    // The counter wraps to zero with the last arrival, ready for the next launch.
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        smem.is_last = atomicInc(arrivals + i64(blockIdx.z) * gridDim.y + blockIdx.y, n_splits - 1) == n_splits - 1;
+    }
+    __syncthreads();
+    if (!smem.is_last) {
+        return;
+    }
+    __threadfence();
+    for (int column = warp; column < n_columns; column += WARPS) {
+        const i64 row = row_of(column);
+        float values[CHANNELS];
+        combine_splits<HEAD_DIM>(split_stats + row * gridDim.x, split_values + row * gridDim.x * HEAD_DIM, n_splits, values);
+        Packed<bf16, CHANNELS> result;
+#pragma unroll
+        for (int c = 0; c < CHANNELS; c++) {
+            result.at[c] = to_bf16(values[c]);
+        }
+        *reinterpret_cast<Packed<bf16, CHANNELS>*>(out + row * HEAD_DIM + lane * CHANNELS) = result;
+    }
+}
+
+}  // namespace fireq

@@ -1,0 +1,67 @@
+// Small arithmetic and the two reductions. a * b + c is never contracted (--fmad=false): write fmaf where the fused
+// form is wanted, so that every rounding is visible in the source.
+#pragma once
+
+#include "fireq/common/check.cuh"
+
+namespace fireq {
+
+template <class T>
+__host__ __device__ constexpr T ceil_div(T a, T b) {
+    return (a + b - 1) / b;
+}
+
+template <class T>
+__host__ __device__ constexpr T align_up(T a, T unit) {
+    return ceil_div(a, unit) * unit;
+}
+
+__device__ __forceinline__ float silu(float g) {
+    return g / (1.0f + expf(-g));
+}
+
+struct Sum {
+    static __device__ __forceinline__ float identity() { return 0.0f; }
+    __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
+};
+
+struct Max {
+    static __device__ __forceinline__ float identity() { return -__int_as_float(0x7f800000); }
+    __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+
+struct Min {
+    static __device__ __forceinline__ float identity() { return __int_as_float(0x7f800000); }
+    __device__ __forceinline__ float operator()(float a, float b) const { return fminf(a, b); }
+};
+
+// The result is in every lane, and the same bits in every lane because the exchange is symmetric.
+template <class Op>
+__device__ __forceinline__ float warp_reduce(float value, Op op) {
+#pragma unroll
+    for (int distance = WARP_SIZE / 2; distance > 0; distance /= 2) {
+        value = op(value, __shfl_xor_sync(0xffffffffu, value, distance));
+    }
+    return value;
+}
+
+// The result is in every thread. `scratch` holds one float per warp and may be used again at once: the CTA is
+// synchronised on the way in and on the way out.
+template <int THREADS, class Op>
+__device__ __forceinline__ float cta_reduce(float value, float* scratch, Op op) {
+    constexpr int WARPS = CtaShape<THREADS>::WARPS;
+    value = warp_reduce(value, op);
+    __syncthreads();
+    if (threadIdx.x % WARP_SIZE == 0) {
+        scratch[threadIdx.x / WARP_SIZE] = value;
+    }
+    __syncthreads();
+    float total = scratch[0];
+#pragma unroll
+    for (int warp = 1; warp < WARPS; warp++) {
+        total = op(total, scratch[warp]);
+    }
+    return total;
+}
+
+}  // namespace fireq

@@ -1,0 +1,63 @@
+/*
+ * quantize_rows
+ *
+ * Computes   out_scale[t] = absmax(x[t,:]) / 448, or 1;  out[t,:] = e4m3(x[t,:] / out_scale[t])
+ * Operands   name       dtype   shape              layout / alignment             lives in
+ *            x          bf16    [n_rows, width]    row-major, VECTOR elements     activations
+ *            out        e4m3    [n_rows, width]    row-major, VECTOR elements     activations
+ *            out_scale  f32     [n_rows]           contiguous                     activations
+ * Numerics   float32, multiplied by 1 / scale; exact against the oracle, which rounds in the same places
+ * Work       one CTA per row; threads stride over the row twice (absmax, codes)
+ * Pipeline   none
+ * Smem map   0  4 * WARPS  one float per warp, reduction
+ * Barriers   0 (__syncthreads)
+ * Requires   width % VECTOR == 0 (launcher picks VECTOR)
+ * Not for    rows with NaN: their codes are NaN and the scale is that of the other values
+ * Launcher   io.fireq.kernels.elementwise.QuantizeRows      Oracle  io.fireq.kernels.elementwise.QuantizeRowsOracle
+ * Notes      none
+ */
+#pragma once
+
+#include "fireq/common/math.cuh"
+#include "fireq/ptx/griddep.cuh"
+#include "fireq/quant/e4m3.cuh"
+
+namespace fireq {
+
+template <class Config>
+__global__ void __launch_bounds__(Config::THREADS)
+    quantize_rows(const bf16* __restrict__ x, e4m3* __restrict__ out, float* __restrict__ out_scale, int width) {
+    constexpr int VECTOR = Config::VECTOR;
+    __shared__ float scratch[CtaShape<Config::THREADS>::WARPS];
+
+    wait_for_previous_kernel();
+    allow_next_kernel();
+    const int row = blockIdx.x;
+    const auto* values = reinterpret_cast<const Packed<bf16, VECTOR>*>(x + i64(row) * width);
+
+    float absmax = 0.0f;
+    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
+        const Packed<bf16, VECTOR> v = values[i];
+#pragma unroll
+        for (int j = 0; j < VECTOR; j++) {
+            absmax = fmaxf(absmax, fabsf(to_float(v.at[j])));
+        }
+    }
+    const RowScale scale = RowScale::of(cta_reduce<Config::THREADS>(absmax, scratch, Max()));
+
+    auto* codes = reinterpret_cast<Packed<e4m3, VECTOR>*>(out + i64(row) * width);
+    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
+        const Packed<bf16, VECTOR> v = values[i];
+        Packed<e4m3, VECTOR> c;
+#pragma unroll
+        for (int j = 0; j < VECTOR; j++) {
+            c.at[j] = scale.quantize(to_float(v.at[j]));
+        }
+        codes[i] = c;
+    }
+    if (threadIdx.x == 0) {
+        out_scale[row] = scale.scale;
+    }
+}
+
+}  // namespace fireq

@@ -1,0 +1,147 @@
+// From a warpgroup's float32 sums to the layer's output.
+//
+// Thread t holds, for i = 0, 1, .., the sums 4 * i + {0, 1, 2, 3} of row r, tokens c and c + 1, then row r + 8, the same
+// tokens; r = 16 * (t / 32) + t % 32 / 4, c = 8 * i + 2 * (t % 4). In a gated weight row r is a gate and row r + 8 its up
+// row, so that both halves of a product meet in one thread.
+//
+// Two ways out: store_direct writes from registers and takes any shape; store_tile goes through a swizzled tile in shared
+// memory and TMA, which cuts off what lies outside [m, n].
+#pragma once
+
+#include "fireq/common/math.cuh"
+#include "fireq/gemm/epilogue.cuh"
+#include "fireq/ptx/cvt.cuh"
+#include "fireq/ptx/ldmatrix.cuh"
+#include "fireq/ptx/tma.cuh"
+
+namespace fireq {
+
+// Scales of the two rows of a thread.
+struct RowScales {
+    float upper;
+    float lower;
+
+    // `row` is the first of the warpgroup; rows from `rows` on are padding.
+    static __device__ __forceinline__ RowScales load(const float* row_scale, int row, int rows, int thread) {
+        const int upper = row + thread / 32 * 16 + thread % 32 / 4;
+        const int lower = upper + 8;
+        return RowScales{upper < rows ? row_scale[upper] : 0.0f, lower < rows ? row_scale[lower] : 0.0f};
+    }
+};
+
+// Volatile, so that the loads of a whole tile are not moved ahead of its first use, where registers are short.
+__device__ __forceinline__ float token_scale(const float* x_scale, int token, int m) {
+    return token < m ? *static_cast<const volatile float*>(x_scale + token) : 0.0f;
+}
+
+// `row` and `token` are the first of the warpgroup's tile; m and n are the shape of out.
+template <int EPILOGUE, bool OUT_F32, int REGISTERS>
+__device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], const RowScales& row_scales,
+                                             const float* x_scale, void* out, int row, int token, int m, int n,
+                                             int thread) {
+    const int first_row = row + thread / 32 * 16;
+    const int channel = (EPILOGUE == SILU_MUL ? first_row / 2 : first_row) + thread % 32 / 4;
+    const int first_token = token + thread % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < REGISTERS / 4; i++) {
+#pragma unroll
+        for (int odd = 0; odd < 2; odd++) {
+            const int t = first_token + 8 * i + odd;
+            if (t >= m) {
+                continue;
+            }
+            const float scale = x_scale[t];
+            const float upper = scale * row_scales.upper * sum[4 * i + odd];
+            const float lower = scale * row_scales.lower * sum[4 * i + 2 + odd];
+            const i64 at = i64(t) * n + channel;
+            if constexpr (EPILOGUE == SILU_MUL) {
+                if (channel < n) {
+                    static_cast<bf16*>(out)[at] = to_bf16(silu(upper) * lower);
+                }
+            } else {
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    if (channel + 8 * half < n) {
+                        const float y = half == 0 ? upper : lower;
+                        const i64 index = at + 8 * half;
+                        if constexpr (OUT_F32) {
+                            static_cast<float*>(out)[index] = y;
+                        } else {
+                            bf16* target = static_cast<bf16*>(out) + index;
+                            *target = to_bf16(EPILOGUE == RESIDUAL_ADD ? to_float(*target) + y : y);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+__device__ __forceinline__ u32 pack_bf16(float low, float high) {
+    return u32(to_bf16(low).bits) | u32(to_bf16(high).bits) << 16;
+}
+
+// The tile in shared memory that TMA exchanges with out: [TILE_M] rows of one warpgroup's channels, bf16, in 16-byte
+// pieces permuted as TMA's swizzle of that row width does.
+template <int EPILOGUE, int TILE_M>
+struct OutTile {
+    static constexpr int CHANNELS = EPILOGUE == SILU_MUL ? 32 : 64;
+    static constexpr int ROW_BYTES = CHANNELS * 2;
+    static constexpr int BYTES = TILE_M * ROW_BYTES;
+
+    static __device__ __forceinline__ u8* piece(u8* tile, int token, int index) {
+        const int permuted = ROW_BYTES == 128 ? index ^ token % 8 : index ^ token / 2 % 4;
+        return tile + token * ROW_BYTES + permuted * 16;
+    }
+};
+
+// Replaces the tile's contents by the result; with RESIDUAL_ADD they are what is added to.
+template <int EPILOGUE, int TILE_M, int REGISTERS>
+__device__ __forceinline__ void fill_tile(u8* tile, const float (&sum)[REGISTERS], const RowScales& row_scales,
+                                          const float* x_scale, int token, int m, int thread) {
+    using Tile = OutTile<EPILOGUE, TILE_M>;
+    // An 8x8 matrix is 8 tokens of 8 channels; four make one access. Without a gate two of them lie beside each other.
+    constexpr int TOKENS = EPILOGUE == SILU_MUL ? 32 : 16;
+    static_assert(TILE_M % TOKENS == 0, "a tile is whole accesses");
+    const int warp = thread / 32;
+    const int lane = thread % 32;
+#pragma unroll
+    for (int first = 0; first < TILE_M; first += TOKENS) {
+        u32 matrix[4];
+        u8* row;
+        if constexpr (EPILOGUE == SILU_MUL) {
+            row = Tile::piece(tile, first + lane, warp);
+        } else {
+            row = Tile::piece(tile, first + lane / 16 * 8 + lane % 8, 2 * warp + lane / 8 % 2);
+        }
+        if constexpr (EPILOGUE == RESIDUAL_ADD) {
+            ldmatrix_x4_trans(matrix, row);
+        }
+#pragma unroll
+        for (int j = 0; j < TOKENS / 8; j++) {
+            const int i = first / 8 + j;
+            const int t = token + 8 * i + lane % 4 * 2;
+            const float scale0 = token_scale(x_scale, t, m);
+            const float scale1 = token_scale(x_scale, t + 1, m);
+            const float upper0 = scale0 * row_scales.upper * sum[4 * i];
+            const float upper1 = scale1 * row_scales.upper * sum[4 * i + 1];
+            const float lower0 = scale0 * row_scales.lower * sum[4 * i + 2];
+            const float lower1 = scale1 * row_scales.lower * sum[4 * i + 3];
+            if constexpr (EPILOGUE == SILU_MUL) {
+                matrix[j] = pack_bf16(silu(upper0) * lower0, silu(upper1) * lower1);
+            } else if constexpr (EPILOGUE == RESIDUAL_ADD) {
+                const u32 a = matrix[2 * j];
+                const u32 b = matrix[2 * j + 1];
+                matrix[2 * j] = pack_bf16(to_float(bf16{u16(a & 0xffff)}) + upper0, to_float(bf16{u16(a >> 16)}) + upper1);
+                matrix[2 * j + 1] =
+                    pack_bf16(to_float(bf16{u16(b & 0xffff)}) + lower0, to_float(bf16{u16(b >> 16)}) + lower1);
+            } else {
+                matrix[2 * j] = pack_bf16(upper0, upper1);
+                matrix[2 * j + 1] = pack_bf16(lower0, lower1);
+            }
+        }
+        stmatrix_x4_trans(row, matrix);
+    }
+}
+
+}  // namespace fireq

@@ -1,0 +1,52 @@
+// Conversions between float and the storage formats. Rounding is to nearest even; e4m3 saturates at 448.
+#pragma once
+
+#include "fireq/common/types.cuh"
+
+namespace fireq {
+
+__device__ __forceinline__ float to_float(bf16 x) {
+    return __uint_as_float(u32(x.bits) << 16);
+}
+
+__device__ __forceinline__ bf16 to_bf16(float x) {
+    bf16 y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+}
+
+__device__ __forceinline__ float to_float(f16 x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
+    return y;
+}
+
+__device__ __forceinline__ f16 to_f16(float x) {
+    f16 y;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+    return y;
+}
+
+// Two floats as two bytes; `low` becomes the byte at the lower address.
+__device__ __forceinline__ u16 to_e4m3x2(float low, float high) {
+    u16 y;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(y) : "f"(high), "f"(low));
+    return y;
+}
+
+__device__ __forceinline__ e4m3 to_e4m3(float x) {
+    return e4m3{u8(to_e4m3x2(x, 0.0f) & 0xff)};
+}
+
+// Two bytes as two halves, exactly; the byte at the lower address becomes the low half.
+__device__ __forceinline__ u32 e4m3x2_to_f16x2(u16 x) {
+    u32 y;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(y) : "h"(x));
+    return y;
+}
+
+__device__ __forceinline__ float to_float(e4m3 x) {
+    return to_float(f16{u16(e4m3x2_to_f16x2(x.bits) & 0xffff)});
+}
+
+}  // namespace fireq

@@ -1,0 +1,233 @@
+package io.fireq.kernels.attention;
+
+import static io.fireq.kernels.cuda.KernelArgs.Type.ADDRESS;
+import static io.fireq.kernels.cuda.KernelArgs.Type.INT;
+import static io.fireq.kernels.cuda.KernelArgs.Type.TENSOR_MAP;
+
+import io.fireq.kernels.catalog.KernelConfig;
+import io.fireq.kernels.catalog.KernelSpec;
+import io.fireq.kernels.cuda.CudaContext;
+import io.fireq.kernels.cuda.CudaEvent;
+import io.fireq.kernels.cuda.CudaStream;
+import io.fireq.kernels.cuda.DeviceBuffer;
+import io.fireq.kernels.cuda.KernelArgs;
+import io.fireq.kernels.cuda.KernelFunction;
+import io.fireq.kernels.cuda.LaunchShape;
+import io.fireq.kernels.cuda.PinnedBuffer;
+import io.fireq.kernels.cuda.TensorMap;
+import java.util.List;
+
+/**
+ * Causal attention of prompt chunks over the paged INT4 cache with FP8 tensor cores: any lengths, cached prefixes,
+ * grouped heads; see {@link AttentionKernel#forPrefill} for the shapes.
+ *
+ * <p>Once per step {@link #prepare} plans the batch and uploads the plan; then every layer calls {@link #launch}, which
+ * expands the sequences' K and V into the workspace and attends to them there. One thread, one stream.
+ */
+public final class Fp8PrefillAttention implements AutoCloseable {
+    /** Query rows of a CTA: new tokens times the query heads of a KV head. */
+    static final int ROWS = 128;
+
+    private static final String NAME = "Fp8PrefillAttention";
+    private static final int KV_TILE = 64;
+    private static final int KV_STAGES = 8;
+    private static final int QUERY_STAGES = 2;
+    private static final int CONSUMERS = ROWS / 64;
+    private static final int THREADS = 128 * (1 + CONSUMERS);
+    private static final int EXPAND_THREADS = 256;
+    private static final int CONTROL_BYTES = 512;
+    private static final int COUNTER_BYTES = 16;
+
+    private final CudaContext context;
+    private final KvTileLayout tile;
+    private final int nHeads;
+    private final int headsPerKv;
+    private final int maxTiles;
+    private final int maxTokens;
+    private final KernelFunction expand;
+    private final KernelFunction attend;
+    private final KernelArgs expandArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
+            ADDRESS, INT, INT, INT);
+    private final KernelArgs attendArgs = new KernelArgs(TENSOR_MAP, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT,
+            INT, INT, INT);
+    private final DeviceBuffer records;
+    private final DeviceBuffer planWords;
+    private final DeviceBuffer counter;
+    private final PinnedBuffer stagedPlan;
+    private final CudaEvent planUploaded;
+    private List<PrefillPlan> plans = List.of();
+    private int nTokens;
+    private DeviceBuffer mappedQuery;
+    private int mappedTokens;
+    private TensorMap queryMap;
+
+    /**
+     * Allocates the workspace.
+     *
+     * @param layout         shape of the cache
+     * @param nHeads         query heads
+     * @param maxTokens      new tokens of a batch
+     * @param maxSeqs        sequences of a batch
+     * @param maxKvPositions positions that are expanded at a time, at least those of the longest sequence; a batch
+     *                       that has more takes several launches
+     */
+    public Fp8PrefillAttention(CudaContext context, PagedKvLayout layout, int nHeads, int maxTokens, int maxSeqs,
+            int maxKvPositions) {
+        if (AttentionKernel.forPrefill(layout, nHeads) != AttentionKernel.FP8_PREFILL) {
+            throw new IllegalArgumentException(("%s: nHeads=%d, %s; required headDim 64 or 128 in one group and at most "
+                    + "%d query heads per KV head; use PlainPagedAttention").formatted(NAME, nHeads, layout, ROWS));
+        }
+        this.context = context;
+        this.tile = new KvTileLayout(layout.headDim(), KV_TILE);
+        this.nHeads = nHeads;
+        this.headsPerKv = nHeads / layout.nKvHeads();
+        this.maxTokens = maxTokens;
+        this.maxTiles = Math.addExact((maxKvPositions + KV_TILE - 1) / KV_TILE, maxSeqs);
+        this.expand = context.kernel(expandSpec(layout.headDim()));
+        this.attend = context.kernel(attendSpec(layout.headDim()));
+        this.records = context.allocate("expanded KV", workspaceBytes(layout, maxTiles));
+        long maxItems = (maxTokens + tokensPerItem() - 1) / tokensPerItem() + (long) maxSeqs;
+        // Tiles beyond one workspace belong to further launches of the same step, at most one workspace per sequence.
+        long maxWords = maxItems * PrefillPlan.ITEM_WORDS + (long) maxTiles * maxSeqs * PrefillPlan.TILE_WORDS;
+        int planBytes = Math.toIntExact(Math.multiplyExact(maxWords, (long) Integer.BYTES));
+        this.planWords = context.allocate("prefill plan", planBytes);
+        this.stagedPlan = context.allocatePinned("prefill plan", planBytes);
+        this.counter = context.allocate("prefill counter", COUNTER_BYTES);
+        this.planUploaded = context.newEvent();
+    }
+
+    /** The kernels to build. */
+    public static List<KernelSpec> specs() {
+        return List.of(expandSpec(64), attendSpec(64), expandSpec(128), attendSpec(128));
+    }
+
+    private static KernelSpec expandSpec(int headDim) {
+        return new KernelSpec("attention/expand_kv.cuh", "expand_kv",
+                KernelConfig.empty().with("THREADS", EXPAND_THREADS).with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE), true);
+    }
+
+    private static KernelSpec attendSpec(int headDim) {
+        KernelConfig config = KernelConfig.empty().with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE)
+                .with("CONSUMERS", CONSUMERS).with("KV_STAGES", KV_STAGES).with("QUERY_STAGES", QUERY_STAGES)
+                .with("PRODUCER_REGISTERS", 24).with("CONSUMER_REGISTERS", 240).with("THREE_STAGES", true);
+        return new KernelSpec("attention/sm90_fp8_prefill.cuh", "sm90_fp8_prefill", config, true);
+    }
+
+    private static long workspaceBytes(PagedKvLayout layout, int nTiles) {
+        int stride = new KvTileLayout(layout.headDim(), KV_TILE).strideBytes();
+        return Math.multiplyExact((long) nTiles * layout.nKvHeads(), (long) stride);
+    }
+
+    private int tokensPerItem() {
+        return ROWS / headsPerKv;
+    }
+
+    /**
+     * Plans the batch of the following launches and queues the upload of the plan.
+     *
+     * @param cuSeqlens {@code [nSeqs + 1]} first token row of each sequence; its last entry is the number of tokens
+     * @param kvLens    {@code [nSeqs]} positions of each sequence, its new tokens included
+     */
+    public void prepare(CudaStream stream, int[] cuSeqlens, int[] kvLens) {
+        nTokens = cuSeqlens[kvLens.length];
+        if (nTokens > maxTokens) {
+            throw new IllegalArgumentException("%s: the batch has %,d tokens, made for %,d; split the batch"
+                    .formatted(NAME, nTokens, maxTokens));
+        }
+        plans = PrefillPlan.of(cuSeqlens, kvLens, tokensPerItem(), KV_TILE, maxTiles);
+        planUploaded.synchronize();
+        var staged = stagedPlan.bytes().clear().asIntBuffer();
+        for (PrefillPlan plan : plans) {
+            staged.put(plan.words());
+        }
+        planWords.uploadAsync(stream, 0, stagedPlan, staged.position() * Integer.BYTES);
+        planUploaded.record(stream);
+    }
+
+    /**
+     * Queues the attention of the prepared batch for one layer.
+     *
+     * @param query       {@code [nTokens, nHeads, headDim]} e4m3, 16-byte aligned
+     * @param queryScale  {@code [nTokens, nHeads]} f32
+     * @param cache       K and V of the layer, new tokens included
+     * @param blockTables {@code [nSeqs, maxKvBlocks]} i32, KV blocks of each sequence in order
+     * @param out         {@code [nTokens, nHeads, headDim]} bf16, 16-byte aligned
+     */
+    public void launch(CudaStream stream, DeviceBuffer query, DeviceBuffer queryScale, PagedKv cache,
+            DeviceBuffer blockTables, int maxKvBlocks, DeviceBuffer out) {
+        if (nTokens == 0) {
+            return;
+        }
+        PagedKvLayout layout = cache.layout();
+        if (layout.headDim() != tile.headDim() || layout.nKvHeads() * headsPerKv != nHeads || layout.groups() != 1) {
+            throw new IllegalArgumentException("%s: %s; it was made for nHeads=%d, headDim=%d, one group and %d KV heads"
+                    .formatted(NAME, layout, nHeads, tile.headDim(), nHeads / headsPerKv));
+        }
+        long values = (long) nTokens * nHeads * tile.headDim();
+        query.require(NAME, "query [nTokens, nHeads, headDim]", values, 1);
+        out.require(NAME, "out [nTokens, nHeads, headDim]", values, 2);
+        requireAligned(out, "out");
+        requireAligned(cache.kCodes(), "kCodes");
+        requireAligned(cache.vCodes(), "vCodes");
+        expandArgs.set(0, cache.kCodes()).set(1, cache.kParams()).set(2, cache.vCodes()).set(3, cache.vParams());
+        expandArgs.set(4, blockTables).set(6, records).set(7, counter);
+        expandArgs.set(8, layout.nKvHeads()).set(9, layout.kvBlockSize()).set(10, maxKvBlocks);
+        int queryBytes = tile.headDim() * headsPerKv * tokensPerItem();
+        attendArgs.set(0, map(query));
+        attendArgs.set(1, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
+        attendArgs.set(2, records).set(4, counter).set(5, out);
+        attendArgs.set(7, nHeads).set(8, layout.nKvHeads()).set(9, queryBytes);
+
+        LaunchShape expandShape = LaunchShape.of(1, EXPAND_THREADS).overlapping();
+        LaunchShape attendShape = LaunchShape.of(context.device().nSms(), THREADS).smem(smemBytes()).overlapping();
+        long offset = 0;
+        for (PrefillPlan plan : plans) {
+            long itemBytes = (long) plan.nItems() * PrefillPlan.ITEM_WORDS * Integer.BYTES;
+            long tileBytes = (long) plan.nTiles() * PrefillPlan.TILE_WORDS * Integer.BYTES;
+            expandArgs.set(5, planWords.slice(offset + itemBytes, tileBytes, "tiles"));
+            expand.launch(stream, expandShape.grid(plan.nTiles(), layout.nKvHeads(), 1), expandArgs);
+            attendArgs.set(3, planWords.slice(offset, itemBytes, "items"));
+            attendArgs.set(6, plan.nItems());
+            attend.launch(stream, attendShape, attendArgs);
+            offset += itemBytes + tileBytes;
+        }
+    }
+
+    /** The first record that {@link #launch} left in the workspace is at its start; for tests. */
+    DeviceBuffer records() {
+        return records;
+    }
+
+    private int smemBytes() {
+        return KV_STAGES * tile.strideBytes() + QUERY_STAGES * ROWS * tile.headDim() + CONTROL_BYTES;
+    }
+
+    private TensorMap map(DeviceBuffer query) {
+        if (query != mappedQuery || nTokens != mappedTokens) {
+            int headDim = tile.headDim();
+            queryMap = TensorMap.encode(context, query, new TensorMap.Layout(TensorMap.Element.U8,
+                    new long[] {headDim, nHeads, nTokens}, new long[] {headDim, (long) headDim * nHeads},
+                    new int[] {headDim, headsPerKv, tokensPerItem()},
+                    headDim == 128 ? TensorMap.Swizzle.B128 : TensorMap.Swizzle.B64));
+            mappedQuery = query;
+            mappedTokens = nTokens;
+        }
+        return queryMap;
+    }
+
+    private static void requireAligned(DeviceBuffer buffer, String operand) {
+        if (!buffer.isAligned(16)) {
+            throw new IllegalArgumentException("%s: %s %s is not aligned to 16 bytes; allocate it so".formatted(NAME,
+                    operand, buffer));
+        }
+    }
+
+    @Override
+    public void close() {
+        planUploaded.close();
+        stagedPlan.close();
+        counter.close();
+        planWords.close();
+        records.close();
+    }
+}

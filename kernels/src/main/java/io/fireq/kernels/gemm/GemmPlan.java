@@ -1,0 +1,10 @@
+package io.fireq.kernels.gemm;
+
+/**
+ * How a problem is launched.
+ *
+ * @param config the kernel
+ * @param ctas   grid size
+ * @param cost   estimated SM cycles, for comparison only
+ */
+record GemmPlan(GemmConfig config, int ctas, double cost) {}

@@ -1,0 +1,2 @@
+/** The CUDA compiler of the build. Not used at run time. */
+package io.fireq.kernels.jit;

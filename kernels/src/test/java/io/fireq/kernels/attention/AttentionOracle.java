@@ -1,0 +1,77 @@
+package io.fireq.kernels.attention;
+
+import io.fireq.kernels.testing.Formats;
+
+/** Attention of one query row over its cache in double, with the e4m3 rounding of the weights. */
+final class AttentionOracle {
+    private AttentionOracle() {}
+
+    /** One (token, head)'s view of the cache, {@code [kvLen, headDim]} codes and {@code [kvLen, groups]} params. */
+    record Rows(int[][] kCodes, double[][] kScale, double[][] kZero, int[][] vCodes, double[][] vScale,
+            double[][] vZero) {}
+
+    /**
+     * The output, and what its rounding errors are relative to.
+     *
+     * @param out       {@code [headDim]}
+     * @param magnitude {@code [headDim]} sum of magnitudes
+     * @param rounding  {@code [headDim]} the most that rounding every weight to e4m3 moves the output, whatever scale
+     *                  the weights have and whether codes count from 0 or from 8
+     */
+    record Result(double[] out, double[] magnitude, double[] rounding) {}
+
+    static Result attend(float[] query, double queryScale, Rows rows, int groupSize) {
+        return attend(query, queryScale, rows, groupSize, true);
+    }
+
+    /** What {@link #attend} would be if weights were not rounded: the value that rounding errors are measured from. */
+    static Result attendExactly(float[] query, double queryScale, Rows rows, int groupSize) {
+        return attend(query, queryScale, rows, groupSize, false);
+    }
+
+    private static Result attend(float[] query, double queryScale, Rows rows, int groupSize, boolean roundWeights) {
+        int headDim = query.length;
+        int groups = headDim / groupSize;
+        int kvLen = rows.kCodes().length;
+        double[] score = new double[kvLen];
+        double max = Double.NEGATIVE_INFINITY;
+        for (int s = 0; s < kvLen; s++) {
+            double total = 0;
+            for (int c = 0; c < headDim; c++) {
+                int g = c / groupSize;
+                total += query[c] * (rows.kScale()[s][g] * rows.kCodes()[s][c] + rows.kZero()[s][g]);
+            }
+            score[s] = queryScale / Math.sqrt(headDim) * total;
+            max = Math.max(max, score[s]);
+        }
+        double sum = 0;
+        double[] prob = new double[kvLen];
+        for (int s = 0; s < kvLen; s++) {
+            prob[s] = Math.exp(score[s] - max);
+            sum += prob[s];
+        }
+        double[] out = new double[headDim];
+        double[] magnitude = new double[headDim];
+        double[] rounding = new double[headDim];
+        for (int g = 0; g < groups; g++) {
+            double absmax = 0;
+            for (int s = 0; s < kvLen; s++) {
+                absmax = Math.max(absmax, Math.abs(prob[s] * rows.vScale()[s][g]));
+            }
+            double aScale = absmax == 0 ? 1 : absmax / 448;
+            for (int s = 0; s < kvLen; s++) {
+                double exact = prob[s] * rows.vScale()[s][g];
+                // Half a step of e4m3: of the smallest normal number below it, and never more than the weight.
+                double halfStep = Math.max(Math.abs(exact) / 16, Math.min(Math.abs(exact), aScale * 0x1p-10));
+                double a = roundWeights ? Formats.fromE4m3(Formats.e4m3(exact / aScale)) * aScale : exact;
+                for (int c = g * groupSize; c < (g + 1) * groupSize; c++) {
+                    double zero = prob[s] * rows.vZero()[s][g];
+                    out[c] += (a * rows.vCodes()[s][c] + zero) / sum;
+                    magnitude[c] += (Math.abs(a) * rows.vCodes()[s][c] + Math.abs(zero)) / sum;
+                    rounding[c] += halfStep * Math.max(rows.vCodes()[s][c], 8 - rows.vCodes()[s][c]) / sum;
+                }
+            }
+        }
+        return new Result(out, magnitude, rounding);
+    }
+}

@@ -1,0 +1,79 @@
+package io.fireq.kernels.elementwise;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.fireq.kernels.attention.PagedKv;
+import io.fireq.kernels.attention.PagedKvLayout;
+import io.fireq.kernels.cuda.DeviceBuffer;
+import io.fireq.kernels.testing.Comparer;
+import io.fireq.kernels.testing.Formats;
+import io.fireq.kernels.testing.Gpu;
+import io.fireq.kernels.testing.GpuTest;
+import io.fireq.kernels.testing.Seeded;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+@GpuTest
+class RopeAppendKvGpuTest {
+    private static final byte PATTERN = (byte) 0xa7;
+    private static final int MAX_POSITION = 50;
+
+    @ParameterizedTest
+    @CsvSource({
+        "1,  8, 4, 64,  64,  16, false, false",
+        "7,  6, 3, 64,  64,  16, false, true",
+        "5, 32, 8, 128, 64,  16, false, true",
+        "5, 32, 8, 128, 128, 32, true,  true",
+        "3,  8, 4, 8,   8,   4,  false, false",
+        "4,  4, 2, 6,   3,   5,  false, true",
+        "2,  3, 1, 256, 64,  16, true,  false",
+    })
+    void equals_the_oracle_bit_for_bit(int nTokens, int nHeads, int nKvHeads, int headDim, int groupSize,
+            int kvBlockSize, boolean symmetric, boolean smoothed) {
+        Seeded random = Seeded.fresh("rope_append_kv");
+        PagedKvLayout layout = new PagedKvLayout(4, nKvHeads, headDim, groupSize, kvBlockSize);
+        short[] qkv = random.bf16(nTokens * (nHeads + 2 * nKvHeads) * headDim, 2);
+        float[] values = new float[qkv.length];
+        for (int i = 0; i < qkv.length; i++) {
+            values[i] = Formats.fromBf16(qkv[i]);
+        }
+        float[] cos = new float[MAX_POSITION * headDim / 2];
+        float[] sin = new float[cos.length];
+        for (int i = 0; i < cos.length; i++) {
+            double angle = (i / (headDim / 2)) * Math.pow(10000, -2.0 * (i % (headDim / 2)) / headDim);
+            cos[i] = (float) Math.cos(angle);
+            sin[i] = (float) Math.sin(angle);
+        }
+        int[] positions = new int[nTokens];
+        int[] slots = new int[nTokens];
+        int[] order = random.permutation(4 * kvBlockSize);
+        for (int t = 0; t < nTokens; t++) {
+            positions[t] = random.below(MAX_POSITION);
+            slots[t] = order[t];
+        }
+        float[] kSmooth = smoothed ? random.floats(nKvHeads * headDim, 1, 0.2) : null;
+        RopeAppendKvOracle.Result expected = new RopeAppendKvOracle(nHeads, layout, symmetric)
+                .run(values, positions, slots, cos, sin, kSmooth, PATTERN);
+        try (Gpu gpu = Gpu.open()) {
+            PagedKv cache = new PagedKv(layout, gpu.empty("kCodes", layout.codeBytes()),
+                    gpu.empty("kParams", layout.paramBytes()), gpu.empty("vCodes", layout.codeBytes()),
+                    gpu.empty("vParams", layout.paramBytes()));
+            DeviceBuffer query = gpu.empty("query", (long) nTokens * nHeads * headDim);
+            DeviceBuffer queryScale = gpu.empty("queryScale", 4L * nTokens * nHeads);
+            new RopeAppendKv(gpu.context()).launch(gpu.stream(), symmetric, gpu.upload("qkv", qkv),
+                    gpu.upload("positions", positions), gpu.upload("slots", slots), gpu.upload("cos", cos),
+                    gpu.upload("sin", sin), smoothed ? gpu.upload("kSmooth", kSmooth) : null, nTokens, nHeads, cache,
+                    query, queryScale);
+            gpu.finish();
+            assertThat(gpu.floats(queryScale)).as("query scales, " + random).containsExactly(expected.queryScale());
+            Comparer.identical("query, " + random, new int[] {nTokens, nHeads, headDim}, gpu.bytes(query),
+                    expected.query());
+            int[] codeDims = {4, nKvHeads, kvBlockSize, layout.rowBytes()};
+            int[] paramDims = {4, nKvHeads, kvBlockSize, layout.groups(), 4};
+            Comparer.identical("kParams, " + random, paramDims, gpu.bytes(cache.kParams()), expected.kParams());
+            Comparer.identical("kCodes, " + random, codeDims, gpu.bytes(cache.kCodes()), expected.kCodes());
+            Comparer.identical("vParams, " + random, paramDims, gpu.bytes(cache.vParams()), expected.vParams());
+            Comparer.identical("vCodes, " + random, codeDims, gpu.bytes(cache.vCodes()), expected.vCodes());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+package io.fireq.kernels.gemm;
+
+import io.fireq.kernels.cuda.CudaContext;
+import io.fireq.kernels.cuda.CudaEvent;
+import io.fireq.kernels.cuda.CudaGraph;
+import io.fireq.kernels.cuda.CudaStream;
+import io.fireq.kernels.cuda.DeviceBuffer;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+
+/** One weight shape for timing: enough copies of the packed weight that no launch finds it in L2. */
+public final class GemmBenchCase implements AutoCloseable {
+    private static final int L2_MULTIPLE = 3;
+    private static final int GRAPH_LAUNCHES = 20;
+    private static final int GROUP_SIZE = 128;
+
+    /**
+     * A measurement.
+     *
+     * @param kernel   what ran
+     * @param micros   median time of a launch
+     * @param low      10th percentile
+     * @param high     90th percentile
+     */
+    public record Timing(String kernel, double micros, double low, double high) {}
+
+    private final CudaContext context;
+    private final CudaStream stream;
+    private final Gemm gemm;
+    private final int n;
+    private final int k;
+    private final boolean gated;
+    private final int maxTokens;
+    private final List<GemmWeight> weights = new ArrayList<>();
+    private final List<DeviceBuffer> buffers = new ArrayList<>();
+    private final LinearWeight source;
+    private final DeviceBuffer x;
+    private final DeviceBuffer xScale;
+    private final DeviceBuffer out;
+
+    /** Allocates everything for up to {@code maxTokens} tokens; contents depend on the seed only. */
+    public GemmBenchCase(CudaContext context, CudaStream stream, Gemm gemm, int bits, int n, int k, boolean gated,
+            int maxTokens, long seed) {
+        this.context = context;
+        this.stream = stream;
+        this.gemm = gemm;
+        this.n = n;
+        this.k = k;
+        this.gated = gated;
+        this.maxTokens = maxTokens;
+        Random random = new Random(seed);
+        DeviceBuffer codes = upload("codes", bits == 4 ? bytes(random, (long) n * k / 2) : e4m3(random, (long) n * k));
+        DeviceBuffer rowScale = upload("rowScale", floats(n, 0.02f));
+        source = bits == 4
+                ? LinearWeight.int4("w", n, k, GROUP_SIZE, codes, upload("groupScale", scales(random, (long) n * k / GROUP_SIZE)),
+                        rowScale, upload("magnitudes", magnitudes()))
+                : LinearWeight.e4m3("w", n, k, codes, rowScale);
+        weights.add(gemm.prepare(stream, source, gated));
+        long wanted = (long) L2_MULTIPLE * context.device().l2Bytes();
+        while (bits == 4 && weights.size() * weights.get(0).byteSize() < wanted) {
+            weights.add(gemm.prepare(stream, source, gated));
+        }
+        x = upload("x", e4m3(random, (long) maxTokens * k));
+        xScale = upload("xScale", floats(maxTokens, 0.01f));
+        out = context.allocate("out", 4L * maxTokens * n);
+        buffers.add(out);
+    }
+
+    private DeviceBuffer upload(String label, ByteBuffer bytes) {
+        DeviceBuffer buffer = context.allocate(label, bytes.remaining());
+        buffer.upload(0, bytes);
+        buffers.add(buffer);
+        return buffer;
+    }
+
+    private static ByteBuffer bytes(Random random, long count) {
+        byte[] values = new byte[Math.toIntExact(count)];
+        random.nextBytes(values);
+        return ByteBuffer.wrap(values);
+    }
+
+    /** Any finite codes: random bits with one exponent bit cleared. */
+    private static ByteBuffer e4m3(Random random, long count) {
+        ByteBuffer values = bytes(random, count);
+        for (int i = 0; i < values.limit(); i++) {
+            values.put(i, (byte) (values.get(i) & 0xbf));
+        }
+        return values;
+    }
+
+    private static ByteBuffer scales(Random random, long count) {
+        ByteBuffer values = bytes(random, count);
+        for (int i = 0; i < values.limit(); i++) {
+            values.put(i, (byte) (0x30 + (values.get(i) & 7)));
+        }
+        return values;
+    }
+
+    private static ByteBuffer floats(int count, float value) {
+        ByteBuffer values = ByteBuffer.allocateDirect(count * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 0; i < count; i++) {
+            values.putFloat(value);
+        }
+        return values.flip();
+    }
+
+    private static ByteBuffer magnitudes() {
+        ByteBuffer values = ByteBuffer.allocateDirect(8 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (int i = 1; i <= 8; i++) {
+            values.putFloat(i);
+        }
+        return values.flip();
+    }
+
+    private Epilogue epilogue() {
+        return gated ? Epilogue.SILU_MUL : Epilogue.STORE;
+    }
+
+    /** Bytes of the weight that a launch reads. */
+    public long weightBytes() {
+        return weights.get(0).byteSize();
+    }
+
+    /** The kernel that the heuristics pick, or all that can serve the problem. */
+    public List<Timing> time(int m, boolean all, double budgetMillis) {
+        GemmProblem problem = Int4Fp8Gemm.problem(m, weights.get(0), epilogue(), false, out);
+        int nSms = context.device().nSms();
+        GemmPlan chosen = GemmHeuristics.choose(problem, nSms);
+        List<GemmPlan> plans = all
+                ? GemmHeuristics.candidates(problem).stream().map(c -> GemmHeuristics.plan(c, problem, nSms))
+                        .filter(plan -> plan.cost() < 4 * chosen.cost()).toList()
+                : List.of(chosen);
+        List<Timing> timings = new ArrayList<>();
+        for (GemmPlan plan : plans) {
+            timings.add(time(m, plan, plan.config().equals(chosen.config()), budgetMillis));
+        }
+        return timings;
+    }
+
+    /** Largest difference of the chosen kernel's result from {@link PlainGemm}'s, relative to the result's rms. */
+    public double worstRelativeError(int m) {
+        int nOut = gated ? n / 2 : n;
+        long bytes = 2L * m * nOut;
+        DeviceBuffer expected = out.slice(bytes, bytes, "plain");
+        DeviceBuffer actual = out.slice(0, bytes, "fast");
+        new PlainGemm(context).launch(stream, x, xScale, m, source, epilogue(), expected);
+        gemm.launch(stream, x, xScale, m, weights.get(0), epilogue(), actual);
+        stream.synchronize();
+        ByteBuffer a = download(actual);
+        ByteBuffer e = download(expected);
+        double power = 0;
+        double worst = 0;
+        for (int i = 0; i < bytes; i += 2) {
+            double want = Float.intBitsToFloat(e.getShort(i) << 16);
+            double difference = Math.abs(Float.intBitsToFloat(a.getShort(i) << 16) - want);
+            power += want * want;
+            worst = difference > worst || Double.isNaN(difference) ? difference : worst;
+        }
+        return worst / Math.sqrt(power / (bytes / 2.0));
+    }
+
+    private static ByteBuffer download(DeviceBuffer buffer) {
+        ByteBuffer host = ByteBuffer.allocateDirect(Math.toIntExact(buffer.byteSize())).order(ByteOrder.LITTLE_ENDIAN);
+        buffer.download(0, host);
+        return host;
+    }
+
+    /** Graphs of many launches, so that launching is not what is timed; each launch takes the next copy of the weight. */
+    private Timing time(int m, GemmPlan plan, boolean isChosen, double budgetMillis) {
+        int[] next = {0};
+        Runnable launches = () -> {
+            for (int i = 0; i < GRAPH_LAUNCHES; i++) {
+                GemmWeight weight = weights.get(next[0]++ % weights.size());
+                gemm.fast().launch(stream, x, xScale, m, weight, plan, out);
+            }
+        };
+        launches.run();
+        stream.synchronize();
+        List<Double> micros = new ArrayList<>();
+        try (CudaGraph graph = CudaGraph.capture(stream, launches);
+                CudaEvent start = context.newEvent();
+                CudaEvent end = context.newEvent()) {
+            graph.launch(stream);
+            double spent = 0;
+            while (micros.size() < 5 || spent < budgetMillis && micros.size() < 200) {
+                start.record(stream);
+                graph.launch(stream);
+                end.record(stream);
+                end.synchronize();
+                double millis = end.millisSince(start);
+                spent += millis;
+                micros.add(millis * 1000 / GRAPH_LAUNCHES);
+            }
+        }
+        double[] sorted = micros.stream().mapToDouble(Double::doubleValue).sorted().toArray();
+        return new Timing(plan.config().describe() + (isChosen ? " *" : ""), at(sorted, 0.5), at(sorted, 0.1),
+                at(sorted, 0.9));
+    }
+
+    private static double at(double[] sorted, double share) {
+        return sorted[(int) Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+    }
+
+    /** Most tokens that buffers are for. */
+    public int maxTokens() {
+        return maxTokens;
+    }
+
+    @Override
+    public void close() {
+        weights.forEach(GemmWeight::close);
+        buffers.forEach(DeviceBuffer::close);
+    }
+}
