@@ -11,18 +11,22 @@ import java.util.Objects;
  * @param device       which backend
  * @param numerics     quantized, or float32 for reference
  * @param maxModelLen  most tokens of prompt and answer; 0 takes the model's own limit
- * @param kvCacheTokens tokens that the KV cache holds, for all sequences together; 0 takes 4 × maxModelLen, at most 32768,
- *                     and never less than maxModelLen
+ * @param kvCacheTokens tokens that the KV cache holds, for all sequences together; 0 takes what gpuMemoryShare allows on a
+ *                     GPU, and 4 × maxModelLen, at most 32768 and never less than maxModelLen, on the CPU
  * @param kvBlockSize  tokens per KV block
  * @param maxBatchTokens most token rows of one step: prompts are prefilled in chunks of this size
  * @param maxRunning   most sequences in one step
  * @param maxWaiting   most requests that wait; one more is refused
  * @param threads      CPU threads; 0 takes all processors
  * @param cpuKernels   which inner loops the CPU backend uses
+ * @param gpuMemoryShare share of the GPU's free memory that weights and KV cache may take together, above 0 and at most 1;
+ *                     it matters where kvCacheTokens is 0: the KV cache then takes what the weights leave of it, but no
+ *                     more than maxRunning sequences of maxModelLen tokens fill
+ * @param cudaGraphs   whether decode steps on the GPU are recorded once per batch size and replayed
  */
 public record EngineOptions(String model, Path cacheDir, Device device, Numerics numerics, int maxModelLen,
         int kvCacheTokens, int kvBlockSize, int maxBatchTokens, int maxRunning, int maxWaiting, int threads,
-        CpuKernelChoice cpuKernels) {
+        CpuKernelChoice cpuKernels, double gpuMemoryShare, boolean cudaGraphs) {
 
     /** Which backend to use. */
     public enum Device {
@@ -54,6 +58,10 @@ public record EngineOptions(String model, Path cacheDir, Device device, Numerics
         require(maxRunning >= 1, "max-running", maxRunning, "1 or more");
         require(maxWaiting >= 1, "max-waiting", maxWaiting, "1 or more");
         require(threads >= 0, "threads", threads, "0 or more");
+        if (!(gpuMemoryShare > 0 && gpuMemoryShare <= 1)) {
+            throw new IllegalArgumentException("Engine options: gpu-memory-share is %s; it must be above 0 and at most 1"
+                    .formatted(gpuMemoryShare));
+        }
     }
 
     private static void require(boolean holds, String name, int actual, String required) {
@@ -91,6 +99,9 @@ public record EngineOptions(String model, Path cacheDir, Device device, Numerics
         private int maxWaiting = 256;
         private int threads;
         private CpuKernelChoice cpuKernels = CpuKernelChoice.AUTO;
+
+        private double gpuMemoryShare = 0.85;
+        private boolean cudaGraphs = true;
 
         private Builder(String model) {
             this.model = model;
@@ -151,9 +162,20 @@ public record EngineOptions(String model, Path cacheDir, Device device, Numerics
             return this;
         }
 
+        public Builder gpuMemoryShare(double value) {
+            gpuMemoryShare = value;
+            return this;
+        }
+
+        public Builder cudaGraphs(boolean value) {
+            cudaGraphs = value;
+            return this;
+        }
+
         public EngineOptions build() {
             return new EngineOptions(model, cacheDir, device, numerics, maxModelLen, kvCacheTokens, kvBlockSize,
-                    maxBatchTokens, maxRunning, maxWaiting, threads, cpuKernels);
+                    maxBatchTokens, maxRunning, maxWaiting, threads, cpuKernels, gpuMemoryShare,
+                    cudaGraphs);
         }
     }
 }

@@ -18,6 +18,11 @@ public interface FireqEngine extends AutoCloseable {
     int[] encode(String text);
 
     /**
+     * Token ids of a plain text prompt: as {@link #encode}, after the beginning-of-text token where the model has one.
+     */
+    int[] encodePrompt(String text);
+
+    /**
      * Token ids of a chat up to where the assistant's answer begins, in the model's own chat format.
      *
      * @throws UnsupportedModelException if the model has no chat template

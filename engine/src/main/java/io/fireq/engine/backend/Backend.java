@@ -3,6 +3,8 @@ package io.fireq.engine.backend;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import java.util.List;
+import java.util.OptionalInt;
+import java.util.OptionalLong;
 
 /**
  * The operations a Llama is made of, on one device. The model calls them in order; each works on all token rows of the
@@ -20,6 +22,14 @@ public interface Backend extends AutoCloseable {
     /** What this backend runs on, for logs and the API. */
     String description();
 
+    /**
+     * Memory of its own that this backend may still allocate, in bytes; empty where it uses the host's. The KV cache is
+     * sized from it.
+     */
+    default OptionalLong freeBytes() {
+        return OptionalLong.empty();
+    }
+
     // Load time.
 
     /**
@@ -28,6 +38,14 @@ public interface Backend extends AutoCloseable {
      * @param rowBlocks matrices of equal k whose rows are stacked: {@code [q; k; v]} or {@code [gate; up]}
      */
     Weight weight(List<WeightMatrix> rowBlocks);
+
+    /**
+     * As {@link #weight(List)}, for a layer that is only ever used with this epilogue: a backend may store the weight in
+     * an order that suits it.
+     */
+    default Weight weight(List<WeightMatrix> rowBlocks, Epilogue epilogue) {
+        return weight(rowBlocks);
+    }
 
     /** Uploads a vector, such as the weight of a norm. */
     Vector vector(float[] values);
@@ -135,5 +153,14 @@ public interface Backend extends AutoCloseable {
     interface Logits {
         /** Copies logits row {@code index} (of {@code logitRows}) into {@code target}, {@code [vocabSize]} float32. */
         void copyRow(int index, float[] target);
+
+        /**
+         * The token with the largest logit of row {@code index}, the lowest id among equals, where the backend finds it
+         * without handing out the row. Empty where it does not, or where there is none because a logit is NaN or the
+         * largest is infinite: copy the row then.
+         */
+        default OptionalInt mostLikely(int index) {
+            return OptionalInt.empty();
+        }
     }
 }

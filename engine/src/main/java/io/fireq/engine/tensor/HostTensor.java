@@ -19,8 +19,11 @@ public record HostTensor(String name, DType dtype, List<Integer> shape, ByteBuff
     public HostTensor {
         shape = List.copyOf(shape);
         data = data.slice().order(ByteOrder.LITTLE_ENDIAN);
-        long required = dtype.bytes();
+        long required = shape.contains(0) ? 0 : dtype.bytes(); // a product of large dims and a zero must not overflow
         for (int dim : shape) {
+            if (dim < 0) {
+                throw new IllegalArgumentException("Tensor '%s' %s: a dimension is negative".formatted(name, shape));
+            }
             required = Math.multiplyExact(required, (long) dim);
         }
         if (data.remaining() != required) {

@@ -1,0 +1,412 @@
+package io.fireq.engine.backend.cuda;
+
+import io.fireq.engine.api.FireqException;
+import io.fireq.engine.api.Numerics;
+import io.fireq.engine.backend.AttentionSpec;
+import io.fireq.engine.backend.Backend;
+import io.fireq.engine.backend.BackendChecks;
+import io.fireq.engine.backend.KvCacheSpec;
+import io.fireq.engine.batch.Batch;
+import io.fireq.engine.tensor.WeightMatrix;
+import io.fireq.kernels.DeviceException;
+import io.fireq.kernels.cuda.CudaContext;
+import io.fireq.kernels.cuda.CudaDevice;
+import io.fireq.kernels.cuda.CudaProbe;
+import io.fireq.kernels.cuda.CudaStream;
+import io.fireq.kernels.cuda.DeviceBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalLong;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The model's operations on an NVIDIA GPU, in one stream. A call checks its operands and queues kernels; waiting for the
+ * device, and with it the news of a fault as {@link DeviceException}, comes with {@link Backend.Logits}.
+ *
+ * <p>With CUDA graphs, the operations of a decode step (one token per sequence) are collected instead, up to
+ * {@link #logits}, which launches, records or replays them as a whole; the step is padded to a bucket of rows.
+ * {@link #begin} launches what a step without logits left behind. Kernels read everything that changes between
+ * such steps from the {@link StepInputs}.
+ *
+ * <p>One caller at a time, from any thread. {@link #close} frees everything.
+ */
+public final class CudaBackend implements Backend {
+    private static final Logger LOG = LoggerFactory.getLogger(CudaBackend.class);
+
+    private final CudaContext context;
+    private final boolean graphsWanted;
+    /** What to close, last first. */
+    private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+    private final CudaStream stream;
+    private final DeviceMemory memory;
+    private final WeightStaging staging;
+    private final WeightLoader weights;
+    private final DecodeGraphs graphs;
+    private final StepInputs inputs;
+    private final StepOutputs outputs;
+    private final LinearLayers linearLayers;
+    private final Launchers launchers;
+    private final Map<float[], DeviceBuffer> rotaryTables = new IdentityHashMap<>();
+    private final List<Operation> collected = new ArrayList<>();
+    private Thread currentThread;
+    private int smallestCapacity = Integer.MAX_VALUE;
+    private List<CudaKvCache> caches = List.of();
+    private Batch batch;
+    private boolean collecting;
+    private KvCacheSpec slotsCheckedFor;
+    private KvCacheSpec tablesCheckedFor;
+    private CudaLogits logits;
+    private boolean closed;
+
+    private CudaBackend(CudaContext context, boolean graphsWanted) {
+        this.context = context;
+        this.graphsWanted = graphsWanted;
+        currentThread = Thread.currentThread();
+        owned.push(context);
+        try {
+            stream = own(context.newStream());
+            memory = own(new DeviceMemory(context));
+            staging = own(new WeightStaging(context, stream));
+            weights = new WeightLoader(memory, staging);
+            graphs = own(new DecodeGraphs(stream));
+            inputs = own(new StepInputs(context, stream, memory, graphs::clear));
+            outputs = own(new StepOutputs(context, stream, memory, graphs::clear));
+            linearLayers = own(new LinearLayers(context, stream));
+            launchers = new Launchers(context, stream, linearLayers, own(new PagedAttentionLayers(context, stream)));
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    private <T extends AutoCloseable> T own(T resource) {
+        owned.push(resource);
+        return resource;
+    }
+
+    /**
+     * Opens device 0.
+     *
+     * @param graphs whether decode steps are recorded and replayed
+     * @throws FireqException if {@code numerics} is FLOAT32 or there is no GPU to use, with the reason
+     */
+    public static CudaBackend open(Numerics numerics, boolean graphs) {
+        if (numerics != Numerics.QUANTIZED) {
+            throw new FireqException("CUDA backend: numerics are %s, and the GPU runs QUANTIZED only; set the device to cpu"
+                    .formatted(numerics));
+        }
+        CudaProbe probe = CudaProbe.probe();
+        CudaDevice device = probe.device().orElseThrow(() ->
+                new FireqException("CUDA backend: there is no GPU to use: %s".formatted(probe.reason())));
+        return new CudaBackend(CudaContext.open(device), graphs);
+    }
+
+    /** Such as "device 0 'NVIDIA H200' sm_90, 139 GB, CUDA graphs". */
+    @Override
+    public String description() {
+        return "%s, %d GB%s".formatted(context.device().describe(), context.device().totalBytes() >> 30,
+                graphsWanted ? ", CUDA graphs" : "");
+    }
+
+    @Override
+    public OptionalLong freeBytes() {
+        enter();
+        return OptionalLong.of(context.freeBytes());
+    }
+
+    @Override
+    public Weight weight(List<WeightMatrix> rowBlocks) {
+        enter();
+        CudaWeight weight = weights.load(rowBlocks);
+        // An e4m3 weight keeps its order, so that one copy serves the embedding and the head of a tied model.
+        return weight.linear() != null && weight.linear().bits() == 8 ? linearLayers.prepare(weight, false) : weight;
+    }
+
+    @Override
+    public Weight weight(List<WeightMatrix> rowBlocks, Epilogue epilogue) {
+        enter();
+        CudaWeight loaded = weights.load(rowBlocks);
+        if (loaded.linear() == null) {
+            return loaded;
+        }
+        CudaWeight prepared = linearLayers.prepare(loaded, epilogue == Epilogue.SILU_MUL);
+        if (prepared.linear() == null) {
+            weights.free(loaded.linear());
+        }
+        return prepared;
+    }
+
+    @Override
+    public Vector vector(float[] values) {
+        enter();
+        return new CudaVector(values.length, upload("vector [%d]".formatted(values.length), values));
+    }
+
+    @Override
+    public Attention attention(AttentionSpec spec) {
+        enter();
+        BackendChecks.attention(spec);
+        DeviceBuffer cos = rotaryTables.computeIfAbsent(spec.cos(), table -> upload("cosines", table));
+        DeviceBuffer sin = rotaryTables.computeIfAbsent(spec.sin(), table -> upload("sines", table));
+        DeviceBuffer kSmooth = spec.kSmooth() == null
+                ? null
+                : upload("K smoothing %d".formatted(spec.layer()), spec.kSmooth());
+        return new CudaAttention(spec, cos, sin, kSmooth);
+    }
+
+    private DeviceBuffer upload(String label, float[] values) {
+        DeviceBuffer buffer = memory.allocate(label, (long) values.length * Float.BYTES);
+        staging.upload(buffer, 0, values);
+        return buffer;
+    }
+
+    @Override
+    public KvCache kvCache(KvCacheSpec spec) {
+        enter();
+        CudaKvCache cache = CudaKvCache.allocate(spec, memory, stream);
+        List<CudaKvCache> all = new ArrayList<>(caches);
+        all.add(cache);
+        caches = List.copyOf(all);
+        return cache;
+    }
+
+    @Override
+    public Rows rows(int capacity, int width) {
+        enter();
+        smallestCapacity = Math.min(smallestCapacity, capacity);
+        return new CudaRows(capacity, width,
+                memory.allocate("bf16 rows [%d, %d]".formatted(capacity, width), 2L * capacity * width));
+    }
+
+    @Override
+    public QuantizedRows quantizedRows(int capacity, int width, int groups) {
+        enter();
+        BackendChecks.groups(width, groups);
+        smallestCapacity = Math.min(smallestCapacity, capacity);
+        return new CudaQuantizedRows(capacity, width, groups,
+                memory.allocate("e4m3 rows [%d, %d]".formatted(capacity, width), (long) capacity * width),
+                memory.allocate("row scales [%d, %d]".formatted(capacity, groups),
+                        (long) capacity * groups * Float.BYTES));
+    }
+
+    @Override
+    public void begin(Batch newBatch) {
+        enter();
+        BackendChecks.batch(newBatch);
+        flush();
+        if (logits != null) {
+            logits.stepOver = true;
+            logits = null;
+        }
+        batch = newBatch;
+        slotsCheckedFor = null;
+        tablesCheckedFor = null;
+        int bucket = DecodePadding.bucket(batch.nSeqs(), smallestCapacity);
+        // With several caches it is not known yet which one the step would pad in.
+        collecting = graphsWanted && DecodePadding.isDecode(batch) && DecodePadding.isRecorded(batch.nSeqs())
+                && (bucket == batch.nSeqs() || bucket > batch.nSeqs() && caches.size() == 1);
+        inputs.upload(collecting && bucket > batch.nSeqs() ? padded(bucket) : batch);
+    }
+
+    private Batch padded(int bucket) {
+        CudaKvCache cache = caches.get(0);
+        return DecodePadding.pad(batch, bucket, cache.paddingBlock(), cache.spec().kvBlockSize());
+    }
+
+    /** Launches the operations of a step that has not come to its logits. */
+    void flush() {
+        if (!collected.isEmpty()) {
+            launchCollected();
+            collected.clear();
+        }
+    }
+
+    private void launchCollected() {
+        for (Operation operation : collected) {
+            operation.launch(launchers, inputs);
+        }
+    }
+
+    private void submit(Operation operation) {
+        if (collecting) {
+            collected.add(operation);
+        } else if (batch.nTokens() > 0) {
+            operation.launch(launchers, inputs);
+        }
+    }
+
+    @Override
+    public void embed(Weight table, Rows out) {
+        CudaWeight weight = (CudaWeight) table;
+        CudaRows target = rowsOf("embed out", out, weight.k());
+        BackendChecks.tokenIds(batch, weight.n());
+        submit(new Operation.Embed(weight, target));
+    }
+
+    @Override
+    public void rmsNormQuantize(Rows x, Vector weight, float epsilon, QuantizedRows out) {
+        CudaRows input = rowsOf("rmsNormQuantize x", x, x.width());
+        BackendChecks.norm(weight.size(), x.width());
+        submit(new Operation.RmsNormQuantize(input, (CudaVector) weight, epsilon,
+                quantizedOf("rmsNormQuantize out", out, x.width(), 1)));
+    }
+
+    @Override
+    public void quantize(Rows x, QuantizedRows out) {
+        submit(new Operation.Quantize(rowsOf("quantize x", x, x.width()),
+                quantizedOf("quantize out", out, x.width(), 1)));
+    }
+
+    @Override
+    public void linear(QuantizedRows x, Weight w, Epilogue epilogue, Rows out) {
+        CudaWeight weight = (CudaWeight) w;
+        weight.requireQuantized();
+        BackendChecks.epilogue(weight, epilogue);
+        int width = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
+        submit(new Operation.Linear(quantizedOf("linear x", x, weight.k(), 1), weight, epilogue,
+                rowsOf("linear out", out, width)));
+    }
+
+    @Override
+    public void ropeAppendKv(Rows qkv, Attention attention, KvCache cache, QuantizedRows query) {
+        AttentionSpec spec = attention.spec();
+        CudaKvCache kv = cacheOf("ropeAppendKv", cache, spec);
+        CudaRows input = rowsOf("ropeAppendKv qkv", qkv, (spec.nHeads() + 2 * spec.nKvHeads()) * spec.headDim());
+        CudaQuantizedRows target =
+                quantizedOf("ropeAppendKv query", query, spec.nHeads() * spec.headDim(), spec.nHeads());
+        if (slotsCheckedFor != kv.spec()) { // once for all layers
+            BackendChecks.slots(batch, kv.spec(), spec);
+            slotsCheckedFor = kv.spec();
+        }
+        submit(new Operation.RopeAppendKv(input, (CudaAttention) attention, kv, target));
+    }
+
+    @Override
+    public void attention(QuantizedRows query, Attention attention, KvCache cache, Rows out) {
+        AttentionSpec spec = attention.spec();
+        CudaKvCache kv = cacheOf("attention", cache, spec);
+        int width = spec.nHeads() * spec.headDim();
+        CudaQuantizedRows input = quantizedOf("attention query", query, width, spec.nHeads());
+        CudaRows target = rowsOf("attention out", out, width);
+        if (tablesCheckedFor != kv.spec()) {
+            BackendChecks.blockTables(batch, kv.spec());
+            tablesCheckedFor = kv.spec();
+        }
+        submit(new Operation.Attend(input, (CudaAttention) attention, kv, target));
+    }
+
+    @Override
+    public Logits logits(Rows hidden, Vector normWeight, float epsilon, Weight head) {
+        CudaWeight weight = (CudaWeight) head;
+        weight.requireQuantized();
+        CudaRows input = rowsOf("logits hidden", hidden, weight.k());
+        BackendChecks.norm(normWeight.size(), weight.k());
+        BackendChecks.logitRows(batch);
+        int nLogits = batch.logitRows().length;
+        if (nLogits > 0) {
+            submit(new Operation.ComputeLogits(input, (CudaVector) normWeight, epsilon, weight, outputs));
+        }
+        if (collecting) {
+            try {
+                graphs.run(inputs.layout(), collected, this::launchCollected);
+            } finally {
+                collected.clear();
+            }
+        }
+        logits = new CudaLogits(outputs, nLogits, weight.n());
+        return logits;
+    }
+
+    /** Decode graphs recorded so far. */
+    long recordedGraphs() {
+        return graphs.size();
+    }
+
+    /** Labels and sizes of the device memory in use. */
+    List<String> allocations() {
+        return memory.labels();
+    }
+
+    CudaContext context() {
+        return context;
+    }
+
+    CudaStream stream() {
+        return stream;
+    }
+
+    private void enter() {
+        if (closed) {
+            throw new IllegalStateException("CUDA backend: used after it was closed");
+        }
+        if (currentThread != Thread.currentThread()) {
+            context.makeCurrent();
+            currentThread = Thread.currentThread();
+        }
+    }
+
+    private CudaRows rowsOf(String what, Rows rows, int width) {
+        BackendChecks.rows(what, batch, rows, width);
+        return (CudaRows) rows;
+    }
+
+    private CudaQuantizedRows quantizedOf(String what, QuantizedRows rows, int width, int groups) {
+        BackendChecks.quantizedRows(what, batch, rows, width, groups);
+        return (CudaQuantizedRows) rows;
+    }
+
+    private static CudaKvCache cacheOf(String what, KvCache cache, AttentionSpec spec) {
+        BackendChecks.cacheFits(what, cache.spec(), spec);
+        return (CudaKvCache) cache;
+    }
+
+    /**
+     * Frees everything. After a fault the driver refuses to free what the fault has taken with it; that is logged, not
+     * thrown, for the fault itself has been reported.
+     */
+    @Override
+    public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        logFailure("the device", () -> {
+            context.makeCurrent(); // perhaps this is another thread
+            context.synchronize();
+        });
+        while (!owned.isEmpty()) {
+            AutoCloseable resource = owned.pop();
+            logFailure(resource.getClass().getSimpleName(), () -> {
+                if (resource == context) {
+                    reportLeaks();
+                }
+                resource.close();
+            });
+        }
+    }
+
+    /** {@link AutoCloseable#close} as a function. */
+    private interface Release {
+        void run() throws Exception;
+    }
+
+    private static void logFailure(String what, Release release) {
+        try {
+            release.run();
+        } catch (Exception e) {
+            LOG.warn("Closing the CUDA backend: {} could not be released: {}", what, e.getMessage());
+        }
+    }
+
+    private void reportLeaks() {
+        List<String> left = context.liveBuffers();
+        if (!left.isEmpty()) {
+            LOG.warn("Closing the CUDA backend: device memory that nobody freed: {}", left);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** Checkpoints on disk: safetensors files, Hugging Face directories and FireQ's own quantized ones. */
+package io.fireq.engine.weights;
