@@ -1,0 +1,95 @@
+package io.fireq.engine.quant;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import io.fireq.engine.tensor.E4m3;
+import io.fireq.engine.tensor.Int4Matrix;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+class WeightQuantizerTest {
+    private static final int N = 96;
+    private static final int K = 1024;
+
+    @Test
+    void paper_rounding_has_the_published_signal_to_noise_ratio_on_gaussian_weights() {
+        float[] weights = gaussian(0.02f);
+        // fireq-algorithm, 9.2: 18.44 dB for the kernel's σ_FP8, sd .02
+        assertThat(sqnrDb(weights, new PaperRounding())).isCloseTo(18.44, within(0.15));
+    }
+
+    @Test
+    void clipping_search_gains_more_than_a_decibel() {
+        float[] weights = gaussian(0.02f);
+        // 9.2: 19.74 dB for LUT-aware codes and scale search
+        assertThat(sqnrDb(weights, new ClippingSearch())).isCloseTo(19.74, within(0.15));
+    }
+
+    @Test
+    void paper_multiplier_is_the_smallest_that_leaves_no_scale_below_the_grid() {
+        assertThat(PaperRounding.multiplier(new float[] {0.02f, 0.5f})).isEqualTo(1);
+        assertThat(PaperRounding.multiplier(new float[] {0.01f, 0.5f})).isEqualTo(2);
+        assertThat(PaperRounding.multiplier(new float[] {0.001f, 0.5f})).isEqualTo(16);
+        // 0.0001 needs 256, but 300 · 2 exceeds 448: the search ends at 1
+        assertThat(PaperRounding.multiplier(new float[] {0.0001f, 300f})).isEqualTo(1);
+    }
+
+    @Test
+    void paper_rounding_by_hand() {
+        // absmax 7 -> σ 1; 3.5 and 2.5 round to even; -6.6 -> -7
+        float[] weights = {7, 3.5f, 2.5f, -6.6f};
+        Int4Matrix matrix = new PaperRounding().quantize("w", weights, 1, 4, 4);
+        assertThat(matrix.scale(0, 0)).isEqualTo(1);
+        assertThat(new int[] {matrix.code(0, 0), matrix.code(0, 1), matrix.code(0, 2), matrix.code(0, 3)})
+                .containsExactly(7, 4, 2, -7);
+    }
+
+    @Test
+    void nearest_code_is_the_nearest_of_all_sixteen_for_every_scale() {
+        Int4Grid grid = new Int4Grid();
+        Random random = new Random(3);
+        for (int scaleCode = 1; scaleCode <= 0x67; scaleCode++) { // up to 60: 8σ stays below 448 only to 56
+            float scale = Math.min(56, E4m3.decode((byte) scaleCode));
+            grid.scale(scale);
+            for (int i = 0; i < 200; i++) {
+                float x = (float) random.nextGaussian() * 4 * scale;
+                float nearest = Float.POSITIVE_INFINITY;
+                for (int code = -8; code <= 7; code++) {
+                    nearest = Math.min(nearest, Math.abs(x - grid.value(code)));
+                }
+                assertThat(Math.abs(x - grid.value(grid.nearestCode(x)))).as("σ=%s x=%s", scale, x)
+                        .isEqualTo(nearest);
+            }
+        }
+    }
+
+    @Test
+    void an_all_zero_matrix_stays_zero() {
+        for (WeightQuantizer quantizer : new WeightQuantizer[] {new PaperRounding(), new ClippingSearch()}) {
+            Int4Matrix matrix = quantizer.quantize("zero", new float[2 * 64], 2, 64, 32);
+            assertThat(matrix.get(1, 63)).isZero();
+        }
+    }
+
+    private static float[] gaussian(float sd) {
+        Random random = new Random(1);
+        float[] weights = new float[N * K];
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] = (float) random.nextGaussian() * sd;
+        }
+        return weights;
+    }
+
+    private static double sqnrDb(float[] weights, WeightQuantizer quantizer) {
+        Int4Matrix matrix = quantizer.quantize("w", weights.clone(), N, K, 128);
+        double signal = 0;
+        double noise = 0;
+        for (int i = 0; i < weights.length; i++) {
+            double error = weights[i] - matrix.get(i / K, i % K);
+            signal += weights[i] * weights[i];
+            noise += error * error;
+        }
+        return 10 * Math.log10(signal / noise);
+    }
+}
