@@ -1,0 +1,85 @@
+package io.fireq.cli;
+
+import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.weights.Checkpoint;
+import io.fireq.engine.weights.TensorInfo;
+import io.fireq.engine.weights.v1.QuantizationInfo;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+@Command(name = "inspect", mixinStandardHelpOptions = true, description = "Shows what is in a checkpoint.")
+final class InspectCommand implements Callable<Integer> {
+    @Parameters(index = "0", paramLabel = "MODEL", description = "Directory of a checkpoint.")
+    Path directory;
+
+    @Option(names = "--tensors", description = "List every tensor.")
+    boolean listTensors;
+
+    @Option(names = "--verify", description = "Compute the checksums and compare them.")
+    boolean verify;
+
+    @Spec
+    CommandSpec spec;
+
+    @Override
+    public Integer call() {
+        PrintWriter out = spec.commandLine().getOut();
+        try (Checkpoint checkpoint = Checkpoint.open(directory)) {
+            printConfig(ModelConfig.read(directory), out);
+            printFormats(checkpoint, out);
+            Optional<QuantizationInfo> quantization = checkpoint.quantization();
+            quantization.ifPresent(info -> {
+                out.printf(Locale.ROOT, "%nFireQ checkpoint, profile %s, group size %d, KV cache %s in groups of %d%n",
+                        info.profile(), info.groupSize(), info.kvCache().kind().name().toLowerCase(Locale.ROOT),
+                        info.kvCache().groupSize());
+                info.calibration().forEach((key, value) -> out.printf("  %s: %s%n", key, value));
+                out.println();
+                ErrorTable.print(info.tensors(), out);
+            });
+            if (listTensors) {
+                out.println();
+                for (String name : checkpoint.names()) {
+                    TensorInfo tensor = checkpoint.info(name);
+                    out.printf("%s %s %s%n", name, tensor.dtypeName(), tensor.shape());
+                }
+            }
+            if (verify) {
+                checkpoint.verifyChecksums();
+                out.println("All checksums match.");
+            }
+        }
+        return 0;
+    }
+
+    private static void printConfig(ModelConfig config, PrintWriter out) {
+        out.printf(Locale.ROOT, "%s: %d layers, hidden %,d, ffn %,d, %d heads / %d KV heads of %d, vocabulary %,d%s%n",
+                config.architecture(), config.nLayers(), config.hiddenSize(), config.ffnSize(), config.nHeads(),
+                config.nKvHeads(), config.headDim(), config.vocabSize(), config.tieEmbeddings() ? ", tied head" : "");
+        out.printf(Locale.ROOT, "context %,d tokens, rope theta %,.0f, scaling %s, end tokens %s%n",
+                config.maxPositions(), config.ropeTheta(), config.ropeScaling(), Arrays.toString(config.eosIds()));
+    }
+
+    private static void printFormats(Checkpoint checkpoint, PrintWriter out) {
+        Map<String, long[]> byFormat = new TreeMap<>();
+        for (String name : checkpoint.names()) {
+            TensorInfo tensor = checkpoint.info(name);
+            long[] countAndBytes = byFormat.computeIfAbsent(tensor.dtypeName(), format -> new long[2]);
+            countAndBytes[0]++;
+            countAndBytes[1] += tensor.byteSize();
+        }
+        out.printf(Locale.ROOT, "%,d tensors, %,d bytes%n", checkpoint.names().size(), checkpoint.byteSize());
+        byFormat.forEach((format, countAndBytes) -> out.printf(Locale.ROOT, "  %-8s %,6d tensors %,16d bytes%n",
+                format, countAndBytes[0], countAndBytes[1]));
+    }
+}

@@ -1,0 +1,139 @@
+package io.fireq.engine;
+
+import io.fireq.engine.api.BackendSelection;
+import io.fireq.engine.api.EngineOptions;
+import io.fireq.engine.api.FireqEngine;
+import io.fireq.engine.api.FireqException;
+import io.fireq.engine.api.ModelInfo;
+import io.fireq.engine.backend.Backend;
+import io.fireq.engine.backend.KvFormat;
+import io.fireq.engine.backend.cpu.CpuBackendProvider;
+import io.fireq.engine.backend.cuda.CudaBackendProvider;
+import io.fireq.engine.bench.ModelShapes;
+import io.fireq.engine.bench.SyntheticWeights;
+import io.fireq.engine.chat.ChatTemplate;
+import io.fireq.engine.model.GenerationDefaults;
+import io.fireq.engine.model.LlamaModel;
+import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.runtime.DefaultFireqEngine;
+import io.fireq.engine.runtime.LoadedModel;
+import io.fireq.engine.tokenizer.Tokenizer;
+import io.fireq.engine.weights.Checkpoint;
+import io.fireq.engine.weights.v1.QuantizationInfo;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Opens models: the one place that knows every part of the engine. */
+public final class FireqEngines {
+    private static final Logger LOG = LoggerFactory.getLogger(FireqEngines.class);
+
+    private FireqEngines() {}
+
+    /**
+     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory.
+     *
+     * @throws io.fireq.engine.api.ModelNotFoundException    if there is no such model
+     * @throws io.fireq.engine.api.ModelFormatException      if a file is damaged
+     * @throws io.fireq.engine.api.UnsupportedModelException if it is a model that FireQ does not run
+     * @throws FireqException                                if the wanted device cannot be used
+     */
+    public static FireqEngine open(EngineOptions options) {
+        Path directory = new ModelLocator(options).locate();
+        BackendSelector.Selected selected = selectBackend(options);
+        LoadedModel loaded = load(directory, options, selected.backend());
+        BackendSelection selection = selected.selection();
+        LOG.info("FireQ serves {} ({}, {} MB, context {} tokens) on {}: {}", loaded.info().name(),
+                loaded.info().quantization(), loaded.info().weightBytes() >> 20, loaded.info().maxModelLen(),
+                selection.device(), selection.reason());
+        return new DefaultFireqEngine(loaded, options, selection);
+    }
+
+    /** Loads a model for direct use, without an engine around it; exceptions as {@link #open}. */
+    public static LoadedModel load(EngineOptions options) {
+        Path directory = new ModelLocator(options).locate();
+        return load(directory, options, selectBackend(options).backend());
+    }
+
+    /**
+     * Loads random weights of a well-known shape, for benchmarks; the result has no tokenizer.
+     *
+     * @throws IllegalArgumentException if there is no shape of this name
+     */
+    public static LoadedModel loadSynthetic(String shapeName, EngineOptions options) {
+        ModelConfig config = ModelShapes.named(shapeName);
+        Backend backend = selectBackend(options).backend();
+        try {
+            SyntheticWeights weights = new SyntheticWeights(1);
+            KvFormat kvFormat = new KvFormat(KvFormat.Kind.ASYMMETRIC, config.headDim());
+            LlamaModel.Limits limits = limits(config, options, kvFormat, OptionalLong.empty(), 0);
+            LlamaModel model = LlamaModel.load(config, weights, backend, limits, kvFormat, layer -> {});
+            return new LoadedModel(info(shapeName, config, limits, weights.byteSize(), "random INT4 weights",
+                    Optional.empty()), model, backend, limits, null, null, new int[0]);
+        } catch (RuntimeException | Error e) {
+            backend.close();
+            throw e;
+        }
+    }
+
+    static BackendSelector.Selected selectBackend(EngineOptions options) {
+        return new BackendSelector(List.of(new CudaBackendProvider(), new CpuBackendProvider())).select(options);
+    }
+
+    private static LoadedModel load(Path directory, EngineOptions options, Backend backend) {
+        try {
+            ModelConfig config = ModelConfig.read(directory);
+            Checkpoint checkpoint = Checkpoint.open(directory);
+            KvFormat kvFormat = kvFormat(config, checkpoint.quantization());
+            LlamaModel.Limits limits =
+                    limits(config, options, kvFormat, backend.freeBytes(), checkpoint.byteSize());
+            Tokenizer tokenizer = Tokenizer.load(directory);
+            ChatTemplate chatTemplate = ChatTemplate.load(directory, tokenizer);
+            GenerationDefaults defaults = GenerationDefaults.read(directory);
+            LlamaModel model = LlamaModel.load(config, checkpoint, backend, limits, kvFormat,
+                    layer -> LOG.debug("Loaded layer {} of {}", layer, config.nLayers()));
+            int[] eosIds = defaults.eosIds().length > 0 ? defaults.eosIds() : config.eosIds();
+            ModelInfo info = info(ModelLocator.nameOf(options.model()), config, limits,
+                    checkpoint.byteSize(), quantization(checkpoint.quantization()), defaults.sampling());
+            return new LoadedModel(info, model, backend, limits, tokenizer, chatTemplate, eosIds);
+        } catch (RuntimeException | Error e) {
+            backend.close();
+            throw e;
+        }
+    }
+
+    private static LlamaModel.Limits limits(ModelConfig config, EngineOptions options, KvFormat kvFormat,
+            OptionalLong freeBytes, long weightBytes) {
+        if (options.maxModelLen() > config.maxPositions()) {
+            throw new IllegalArgumentException("Engine options: max-model-len is %,d, the model's limit is %,d"
+                    .formatted(options.maxModelLen(), config.maxPositions()));
+        }
+        int maxModelLen = options.maxModelLen() > 0 ? options.maxModelLen() : config.maxPositions();
+        long kvTokens = KvPoolSize.tokens(options, maxModelLen, config, kvFormat, freeBytes, weightBytes);
+        return new LlamaModel.Limits(options.maxBatchTokens(), maxModelLen,
+                KvPoolSize.blocks(kvTokens, options.kvBlockSize()), options.kvBlockSize());
+    }
+
+    private static KvFormat kvFormat(ModelConfig config, Optional<QuantizationInfo> quantization) {
+        return quantization.map(QuantizationInfo::kvCache)
+                .map(kv -> new KvFormat(KvFormat.Kind.valueOf(kv.kind().name()), kv.groupSize()))
+                .orElse(new KvFormat(KvFormat.Kind.FLOAT32, config.headDim()));
+    }
+
+    private static String quantization(Optional<QuantizationInfo> quantization) {
+        return quantization
+                .map(q -> "INT4 weights, e4m3 activations, INT4 %s KV cache, profile %s"
+                        .formatted(q.kvCache().kind().name().toLowerCase(Locale.ROOT), q.profile()))
+                .orElse("float32");
+    }
+
+    private static ModelInfo info(String name, ModelConfig config, LlamaModel.Limits limits, long weightBytes,
+            String quantization, Optional<io.fireq.engine.api.SamplingParams> sampling) {
+        return new ModelInfo(name, limits.maxModelLen(), config.vocabSize(), config.nLayers(), config.hiddenSize(),
+                weightBytes, quantization, sampling);
+    }
+}

@@ -1,0 +1,113 @@
+package io.fireq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+/** The commands as a user types them, on a model of 260 K parameters. */
+class FireqTest {
+    private static final String STORIES = "src/test/resources/models/stories260K";
+
+    @TempDir
+    Path directory;
+
+    @Test
+    void help_names_every_command() {
+        Run run = run("--help");
+        assertThat(run.code).isZero();
+        assertThat(run.out).contains("quantize", "chat", "generate", "perplexity", "inspect", "bench");
+    }
+
+    @Test
+    void quantize_writes_a_checkpoint_that_inspect_verifies_and_generate_runs() {
+        String target = directory.resolve("stories").toString();
+        Run quantized = run("quantize", STORIES, target);
+        assertThat(quantized.code).as(quantized.err).isZero();
+        assertThat(quantized.out).contains("model.layers.4.mlp.down_proj", "worst:", "bytes");
+
+        Run inspected = run("inspect", "--verify", "--tensors", target);
+        assertThat(inspected.code).as(inspected.err).isZero();
+        assertThat(inspected.out).contains("profile best", "All checksums match", "weight_packed");
+
+        Run generated = run("generate", target, "Once upon a time", "-n", "12", "-t", "0", "--stats");
+        assertThat(generated.code).as(generated.err).isZero();
+        assertThat(generated.out).startsWith("Once upon a time,");
+        assertThat(generated.err).contains("12 tokens").contains("length");
+
+        Run again = run("quantize", STORIES, target);
+        assertThat(again.code).isEqualTo(1);
+        assertThat(again.err).contains("exists already");
+    }
+
+    @Test
+    void generate_in_float32_continues_as_the_reference_does() {
+        Run run = run("generate", "--float32", STORIES, "Once upon a time", "-n", "20", "-t", "0");
+        assertThat(run.code).as(run.err).isZero();
+        assertThat(run.out).startsWith("Once upon a time, there was a little girl named Lily.");
+    }
+
+    @Test
+    void perplexity_prints_one_line() throws IOException {
+        Path text = directory.resolve("text.txt");
+        Files.writeString(text, "Once upon a time there was a little girl. She had a red ball. ".repeat(20));
+        Run run = run("perplexity", "--float32", STORIES, text.toString(), "--window", "64", "--windows", "2");
+        assertThat(run.code).as(run.err).isZero();
+        assertThat(run.out).contains("over 2 windows of 64 tokens (126 scored)");
+    }
+
+    @Test
+    void bench_prints_a_table_and_a_json_line_for_a_synthetic_shape() {
+        Run run = run("bench", "--synthetic", "ember-29m", "-p", "32", "-n", "4", "-r", "1");
+        assertThat(run.code).as(run.err).isZero();
+        assertThat(run.out).contains("prefill 1 × 32", "decode 1 × 4", "\"prefill_tok_s\":", "Java ");
+    }
+
+    @Test
+    void chat_without_a_template_says_so() {
+        InputStream stdin = System.in;
+        System.setIn(new ByteArrayInputStream("Hello\n".getBytes(StandardCharsets.UTF_8)));
+        try {
+            Run run = run("chat", "--float32", STORIES);
+            assertThat(run.code).isEqualTo(1);
+            assertThat(run.err).contains("chat template");
+        } finally {
+            System.setIn(stdin);
+        }
+    }
+
+    @Test
+    void mistakes_are_one_sentence_and_no_stack_trace() {
+        Run unknown = run("generate", directory.resolve("nothing").toString(), "Hello");
+        assertThat(unknown.code).isEqualTo(1);
+        assertThat(unknown.err).contains("there is no directory").doesNotContain("\tat ");
+
+        Run shape = run("bench", "--synthetic", "llama9");
+        assertThat(shape.code).isEqualTo(1);
+        assertThat(shape.err).contains("llama9").contains("llama3-8b").doesNotContain("\tat ");
+
+        assertThat(run("bench").code).isEqualTo(2);
+        assertThat(run("generate", STORIES, "Hello", "--device", "abacus").code).isEqualTo(2);
+    }
+
+    private static Run run(String... arguments) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        CommandLine commandLine = Fireq.commandLine();
+        commandLine.setOut(new PrintWriter(out));
+        commandLine.setErr(new PrintWriter(err));
+        int code = commandLine.execute(arguments);
+        return new Run(code, out.toString(), err.toString());
+    }
+
+    private record Run(int code, String out, String err) {}
+}
