@@ -9,6 +9,7 @@ import io.fireq.engine.api.GenerationResult;
 import java.io.PrintWriter;
 import java.util.Locale;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import me.tongfei.progressbar.ProgressBar;
@@ -61,7 +62,7 @@ final class Console {
                 handle.cancel();
                 Thread.currentThread().interrupt();
                 throw new Interruption.InterruptedByUser();
-            } catch (java.util.concurrent.ExecutionException e) {
+            } catch (ExecutionException e) {
                 throw e.getCause() instanceof RuntimeException cause ? cause : new CompletionException(e.getCause());
             }
         }

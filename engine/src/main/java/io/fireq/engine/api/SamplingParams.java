@@ -43,12 +43,6 @@ public record SamplingParams(float temperature, int topK, float topP, float minP
         return new SamplingParams(value, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, seed);
     }
 
-    /** These parameters with another top-p. */
-    public SamplingParams withTopP(float value) {
-        return new SamplingParams(temperature, topK, value, minP, repetitionPenalty, presencePenalty, frequencyPenalty,
-                seed);
-    }
-
     /** These parameters with a seed. */
     public SamplingParams withSeed(long value) {
         return new SamplingParams(temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty,

@@ -25,6 +25,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.Consumer;
 
 /**
  * Turns a Hugging Face checkpoint into a FireQ checkpoint, layer by layer: memory is bounded by the matrices in flight,
@@ -123,7 +124,7 @@ public final class OfflineQuantizer {
     }
 
     /** A few jobs ahead of the writer, so that all processors work and memory stays bounded. */
-    private void run(List<Job> jobs, ExecutorService workers, java.util.function.Consumer<Quantized> sink) {
+    private void run(List<Job> jobs, ExecutorService workers, Consumer<Quantized> sink) {
         int ahead = Runtime.getRuntime().availableProcessors() + 1;
         List<Future<Quantized>> running = new ArrayList<>();
         for (int i = 0; i < jobs.size() + ahead; i++) {

@@ -66,11 +66,6 @@ public final class CpuBackend implements Backend {
         return "CPU, %d thread%s, %s".formatted(threads, threads == 1 ? "" : "s", kernels.chosen().name());
     }
 
-    /** Why these inner loops, one clause, for the log. */
-    public String kernelReason() {
-        return kernels.reason();
-    }
-
     @Override
     public Weight weight(List<WeightMatrix> rowBlocks) {
         return new CpuWeight(rowBlocks, !rounding.isQuantized());
