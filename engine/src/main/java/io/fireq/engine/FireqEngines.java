@@ -35,7 +35,8 @@ public final class FireqEngines {
     private FireqEngines() {}
 
     /**
-     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory.
+     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory;
+     * one that GPTQ, AWQ or compressed-tensors has quantized is imported likewise.
      *
      * @throws io.fireq.engine.api.ModelNotFoundException    if there is no such model
      * @throws io.fireq.engine.api.ModelFormatException      if a file is damaged
