@@ -2,6 +2,8 @@ package io.fireq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.fireq.engine.quant.imports.ForeignModel;
+import io.fireq.engine.quant.imports.ForeignModel.Format;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -25,7 +27,7 @@ class FireqTest {
     void help_names_every_command() {
         Run run = run("--help");
         assertThat(run.code).isZero();
-        assertThat(run.out).contains("quantize", "chat", "generate", "perplexity", "inspect", "bench");
+        assertThat(run.out).contains("quantize", "import", "chat", "generate", "perplexity", "inspect", "bench");
     }
 
     @Test
@@ -47,6 +49,28 @@ class FireqTest {
         Run again = run("quantize", STORIES, target);
         assertThat(again.code).isEqualTo(1);
         assertThat(again.err).contains("exists already");
+    }
+
+    @Test
+    void import_converts_what_fits_and_says_what_does_not() {
+        Path source = ForeignModel.symmetric(32, true).write(directory.resolve("gptq"), Format.GPTQ, 32);
+        String target = directory.resolve("imported").toString();
+        Run imported = run("import", source.toString(), target);
+        assertThat(imported.code).as(imported.err).isZero();
+        assertThat(imported.out).contains("against the weights of the source", "model.layers.1.mlp.down_proj",
+                "14 layers kept their codes, 0 of them are exact; 0 stored as e4m3, 0 rounded to INT4 again");
+        Run inspected = run("inspect", "--verify", target);
+        assertThat(inspected.code).as(inspected.err).isZero();
+        assertThat(inspected.out).contains("profile imported", "imported_from: gptq", "All checksums match");
+        assertThat(run("generate", target, "Once", "-n", "4", "-t", "0").code).isZero();
+
+        Path asymmetric = ForeignModel.asymmetric(32, true).write(directory.resolve("awq"), Format.AWQ, 32);
+        Run refused = run("import", asymmetric.toString(), directory.resolve("refused").toString());
+        assertThat(refused.code).isEqualTo(1);
+        assertThat(refused.err).contains("zero points", "--fallback fp8").doesNotContain("\tat ");
+        Run fallback = run("import", "--fallback", "fp8", asymmetric.toString(), directory.resolve("fp8").toString());
+        assertThat(fallback.code).as(fallback.err).isZero();
+        assertThat(fallback.out).contains("0 layers kept their codes", "14 stored as e4m3");
     }
 
     @Test
