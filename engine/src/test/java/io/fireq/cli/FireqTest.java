@@ -74,6 +74,36 @@ class FireqTest {
     }
 
     @Test
+    void inspect_plots_a_model_and_what_quantization_made_of_it() throws IOException {
+        Path before = directory.resolve("before.svg");
+        Run original = run("inspect", STORIES, "--plot", before.toString(), "--tokens", "30");
+        assertThat(original.code).as(original.err).isZero();
+        assertThat(original.out).contains("over 30 tokens of the built-in text", "times the median channel");
+        assertThat(before).content().contains("before: unquantized model").doesNotContain("after: quantized model");
+
+        Path quantized = directory.resolve("stories-q");
+        assertThat(run("quantize", STORIES, quantized.toString()).code).isZero();
+        Path text = directory.resolve("corpus.txt");
+        Files.writeString(text, "Once upon a time there was a little girl. ".repeat(9));
+        Path both = directory.resolve("both.svg");
+        Run compared = run("inspect", quantized.toString(), "--plot", both.toString(), "--original", STORIES, "--text",
+                text.toString());
+        assertThat(compared.code).as(compared.err).isZero();
+        assertThat(compared.out).contains("tokens of corpus.txt", "; after: ");
+        assertThat(both).content().contains("Activations of stories-q", "before: unquantized model",
+                "after: quantized model");
+
+        Run png = run("inspect", STORIES, "--plot", directory.resolve("a.png").toString());
+        assertThat(png.code).isEqualTo(1);
+        assertThat(png.err).contains("pictures are SVG");
+        Run notOriginal = run("inspect", quantized.toString(), "--plot", both.toString(), "--original",
+                quantized.toString());
+        assertThat(notOriginal.code).isEqualTo(1);
+        assertThat(notOriginal.err).contains("--original is the unquantized checkpoint");
+        assertThat(run("inspect", STORIES, "--original", STORIES).code).isEqualTo(2);
+    }
+
+    @Test
     void generate_in_float32_continues_as_the_reference_does() {
         Run run = run("generate", "--float32", STORIES, "Once upon a time", "-n", "20", "-t", "0");
         assertThat(run.code).as(run.err).isZero();

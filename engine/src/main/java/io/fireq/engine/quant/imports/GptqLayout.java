@@ -19,8 +19,8 @@ import java.util.Set;
  *   w[n,k] = scales[g, n] · (code − zero[g, n]),  g = g_idx[k]
  * </pre>
  *
- * {@code checkpoint_format} gptq (v1) stores zero points less one, gptq_v2 as they are. Nothing in the tensors tells which,
- * except that zero points are 8 in a symmetric checkpoint.
+ * {@code checkpoint_format} gptq (v1) stores zero points less one, gptq_v2 as they are. Nothing in the tensors tells
+ * which, except that zero points are 8 in a symmetric checkpoint.
  *
  * @param groupSize  columns per group that config.json names; -1 for whole rows
  * @param perLayer   whether layers may have other group sizes than that
@@ -57,7 +57,8 @@ record GptqLayout(int groupSize, boolean perLayer, int zeroOffset, boolean symme
         if (json.has("adapter")) {
             throw Refusals.unsupported(json, "it has an adapter", "weights without one");
         }
-        return new GptqLayout(groupSize(json, "group_size"), json.has("dynamic"), zeroOffset, json.booleanOr("sym", false));
+        return new GptqLayout(groupSize(json, "group_size"), json.has("dynamic"), zeroOffset,
+                json.booleanOr("sym", false));
     }
 
     /** -1, or 1 and more. */

@@ -61,9 +61,11 @@ final class ScaleFit {
                 highest = Math.max(highest, range.highest);
             }
         }
-        return misfits == 0 ? Optional.empty() : Optional.of(("zero points put the weights of %,d of its %,d groups as far "
-                + "as %d to %d steps from zero, and FireQ's codes are -8 to 7").formatted(misfits,
-                        source.n() * source.groups(), lowest, highest));
+        return misfits == 0
+                ? Optional.empty()
+                : Optional.of(("zero points put the weights of %,d of its %,d groups as far as %d to %d steps from zero, "
+                        + "and FireQ's codes are -8 to 7").formatted(misfits, source.n() * source.groups(), lowest,
+                                highest));
     }
 
     /** The source's codes with fitted scales; only for one without {@link #misfit}. */

@@ -133,6 +133,9 @@ class CheckpointImporterTest {
         assertThat(linear()).filteredOn(report -> report.format().equals("int4")).as("the others").hasSize(13);
         assertThat(weightError(model)).isLessThan(0.032);
         assertThat(logitError(model)).isLessThan(ACTIVATIONS_COST);
+        try (LoadedModel loaded = FireqEngines.load(EngineOptions.of(target.toString()))) {
+            assertThat(loaded.info().quantization()).startsWith("INT4 and e4m3 weights, ");
+        }
     }
 
     @Test
@@ -230,7 +233,7 @@ class CheckpointImporterTest {
         for (int use = 1; use <= 2; use++) {
             try (LoadedModel loaded = FireqEngines.load(options)) {
                 assertThat(loaded.info().name()).isEqualTo("gptq-model");
-                assertThat(loaded.info().quantization()).contains("imported");
+                assertThat(loaded.info().quantization()).startsWith("INT4 weights, ").contains("profile imported");
             }
             assertThat(cache.resolve("quantized").toFile().list()).hasSize(1)
                     .allMatch(name -> name.startsWith("gptq-model-"));
