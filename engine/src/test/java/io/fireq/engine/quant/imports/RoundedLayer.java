@@ -70,6 +70,17 @@ record RoundedLayer(int n, int k, int groups, int[] codes, int[] zeros, float[] 
         return new RoundedLayer(n, k, groups, codes, zeros, scales, newGroupOf);
     }
 
+    /** The negated weights, with a zero point of 7: steps -7..8 of which both ends occur in every group. */
+    RoundedLayer mirrored() {
+        int[] mirrored = new int[codes.length];
+        for (int i = 0; i < codes.length; i++) {
+            mirrored[i] = i % 16 == 3 ? 15 : i % 16 == 5 ? 0 : 15 - codes[i];
+        }
+        int[] sevens = new int[zeros.length];
+        Arrays.fill(sevens, 7);
+        return new RoundedLayer(n, k, groups, mirrored, sevens, scales, groupOf);
+    }
+
     RoundedLayer withZero(int index, int zero) {
         int[] changed = zeros.clone();
         changed[index] = zero;
