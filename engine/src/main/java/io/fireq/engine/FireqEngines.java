@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,7 +36,8 @@ public final class FireqEngines {
     private FireqEngines() {}
 
     /**
-     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory.
+     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory;
+     * one that GPTQ, AWQ or compressed-tensors has quantized is imported likewise.
      *
      * @throws io.fireq.engine.api.ModelNotFoundException    if there is no such model
      * @throws io.fireq.engine.api.ModelFormatException      if a file is damaged
@@ -57,6 +59,14 @@ public final class FireqEngines {
     public static LoadedModel load(EngineOptions options) {
         Path directory = new ModelLocator(options).locate();
         return load(directory, options, selectBackend(options).backend());
+    }
+
+    /**
+     * Loads a model onto a backend of the caller's, which the result owns; exceptions as {@link #open}. The backend's
+     * numerics must be those of the options.
+     */
+    public static LoadedModel load(EngineOptions options, Backend backend) {
+        return load(new ModelLocator(options).locate(), options, backend);
     }
 
     /**
@@ -126,9 +136,17 @@ public final class FireqEngines {
 
     private static String quantization(Optional<QuantizationInfo> quantization) {
         return quantization
-                .map(q -> "INT4 weights, e4m3 activations, INT4 %s KV cache, profile %s"
-                        .formatted(q.kvCache().kind().name().toLowerCase(Locale.ROOT), q.profile()))
+                .map(q -> "%s weights, e4m3 activations, INT4 %s KV cache, profile %s".formatted(weightFormats(q),
+                        q.kvCache().kind().name().toLowerCase(Locale.ROOT), q.profile()))
                 .orElse("float32");
+    }
+
+    /** "INT4", unless the error table has decoder layers in other formats. */
+    private static String weightFormats(QuantizationInfo quantization) {
+        String formats = quantization.tensors().stream().filter(tensor -> tensor.name().startsWith("model.layers."))
+                .map(tensor -> tensor.format().equals("int4") ? "INT4" : tensor.format()).distinct().sorted()
+                .collect(Collectors.joining(" and "));
+        return formats.isEmpty() ? "INT4" : formats;
     }
 
     private static ModelInfo info(String name, ModelConfig config, LlamaModel.Limits limits, long weightBytes,

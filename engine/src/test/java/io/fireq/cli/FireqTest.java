@@ -2,6 +2,8 @@ package io.fireq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.fireq.engine.quant.imports.ForeignModel;
+import io.fireq.engine.quant.imports.ForeignModel.Format;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -25,7 +27,7 @@ class FireqTest {
     void help_names_every_command() {
         Run run = run("--help");
         assertThat(run.code).isZero();
-        assertThat(run.out).contains("quantize", "chat", "generate", "perplexity", "inspect", "bench");
+        assertThat(run.out).contains("quantize", "import", "chat", "generate", "perplexity", "inspect", "bench");
     }
 
     @Test
@@ -47,6 +49,58 @@ class FireqTest {
         Run again = run("quantize", STORIES, target);
         assertThat(again.code).isEqualTo(1);
         assertThat(again.err).contains("exists already");
+    }
+
+    @Test
+    void import_converts_what_fits_and_says_what_does_not() {
+        Path source = ForeignModel.symmetric(32, true).write(directory.resolve("gptq"), Format.GPTQ, 32);
+        String target = directory.resolve("imported").toString();
+        Run imported = run("import", source.toString(), target);
+        assertThat(imported.code).as(imported.err).isZero();
+        assertThat(imported.out).contains("against the weights of the source", "model.layers.1.mlp.down_proj",
+                "14 layers kept their codes, 0 of them are exact; 0 stored as e4m3, 0 rounded to INT4 again");
+        Run inspected = run("inspect", "--verify", target);
+        assertThat(inspected.code).as(inspected.err).isZero();
+        assertThat(inspected.out).contains("profile imported", "imported_from: gptq", "All checksums match");
+        assertThat(run("generate", target, "Once", "-n", "4", "-t", "0").code).isZero();
+
+        Path asymmetric = ForeignModel.asymmetric(32, true).write(directory.resolve("awq"), Format.AWQ, 32);
+        Run refused = run("import", asymmetric.toString(), directory.resolve("refused").toString());
+        assertThat(refused.code).isEqualTo(1);
+        assertThat(refused.err).contains("zero points", "--fallback fp8").doesNotContain("\tat ");
+        Run fallback = run("import", "--fallback", "fp8", asymmetric.toString(), directory.resolve("fp8").toString());
+        assertThat(fallback.code).as(fallback.err).isZero();
+        assertThat(fallback.out).contains("0 layers kept their codes", "14 stored as e4m3");
+    }
+
+    @Test
+    void inspect_plots_a_model_and_what_quantization_made_of_it() throws IOException {
+        Path before = directory.resolve("before.svg");
+        Run original = run("inspect", STORIES, "--plot", before.toString(), "--tokens", "30");
+        assertThat(original.code).as(original.err).isZero();
+        assertThat(original.out).contains("over 30 tokens of the built-in text", "times the median channel");
+        assertThat(before).content().contains("before: unquantized model").doesNotContain("after: quantized model");
+
+        Path quantized = directory.resolve("stories-q");
+        assertThat(run("quantize", STORIES, quantized.toString()).code).isZero();
+        Path text = directory.resolve("corpus.txt");
+        Files.writeString(text, "Once upon a time there was a little girl. ".repeat(9));
+        Path both = directory.resolve("both.svg");
+        Run compared = run("inspect", quantized.toString(), "--plot", both.toString(), "--original", STORIES, "--text",
+                text.toString());
+        assertThat(compared.code).as(compared.err).isZero();
+        assertThat(compared.out).contains("tokens of corpus.txt", "; after: ");
+        assertThat(both).content().contains("Activations of stories-q", "before: unquantized model",
+                "after: quantized model");
+
+        Run png = run("inspect", STORIES, "--plot", directory.resolve("a.png").toString());
+        assertThat(png.code).isEqualTo(1);
+        assertThat(png.err).contains("pictures are SVG");
+        Run notOriginal = run("inspect", quantized.toString(), "--plot", both.toString(), "--original",
+                quantized.toString());
+        assertThat(notOriginal.code).isEqualTo(1);
+        assertThat(notOriginal.err).contains("--original is the unquantized checkpoint");
+        assertThat(run("inspect", STORIES, "--original", STORIES).code).isEqualTo(2);
     }
 
     @Test

@@ -22,7 +22,7 @@ import java.util.stream.Stream;
  * <pre>
  *   INT4   X.weight_packed      U8       [n, ceil(k/2)]    two's complement int4, two in a byte:
  *                                                          low nibble = even column, high nibble = the next one
- *          X.weight_scale       F8_E4M3  [n, k/groupSize]  σ of each group of columns
+ *          X.weight_scale       F8_E4M3  [n, k/groupSize]  σ of each group of columns, of either sign
  *          X.weight_row_scale   F32      [n]
  *          X.weight_magnitudes  F32      [8]               values behind |code| = 1..8, ascending;
  *                                                          absent where they are 1, 2, … 8
