@@ -12,6 +12,7 @@ import io.fireq.kernels.elementwise.RopeAppendKv;
 import io.fireq.kernels.elementwise.SiluMul;
 import io.fireq.kernels.gemm.Gemm;
 import io.fireq.kernels.gemm.PlainGemm;
+import io.fireq.kernels.sampling.SampleRows;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -22,7 +23,7 @@ public final class KernelManifest {
     /** All kernels; ids are distinct. */
     public static List<KernelSpec> kernels() {
         return Stream.of(EmbeddingGather.specs(), RmsNormQuantize.specs(), QuantizeRows.specs(), SiluMul.specs(),
-                        RopeAppendKv.specs(), ArgmaxRows.specs(), PlainGemm.specs(), Gemm.specs(),
+                        RopeAppendKv.specs(), ArgmaxRows.specs(), SampleRows.specs(), PlainGemm.specs(), Gemm.specs(),
                         PlainPagedAttention.specs(), Fp8PrefillAttention.specs(), Int4KvDecodeAttention.specs())
                 .flatMap(List::stream)
                 .toList();
