@@ -3,9 +3,11 @@ package io.fireq.engine.bench;
 import io.fireq.engine.backend.Backend;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.model.LlamaModel;
+import io.fireq.engine.sampling.Sampler;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Times the forward pass alone, without tokenizer and sampling: prefill of one or more prompts, then decode steps of
@@ -80,7 +82,8 @@ public final class ForwardBench {
 
     /** Waits for a step as greedy sampling does: a device hands out a token id, not a row. */
     private void await(Backend.Logits logits, int row, float[] buffer, boolean check) {
-        if (!check && logits.mostLikely(row).isPresent()) {
+        if (!check) {
+            logits.sample();
             return;
         }
         logits.copyRow(row, buffer);
@@ -113,7 +116,8 @@ public final class ForwardBench {
         int[] kvLens = new int[nSeqs];
         Arrays.fill(kvLens, to);
         int[] logitRows = IntStream.range(0, nSeqs).map(s -> (s + 1) * perSeq - 1).toArray();
-        return new Batch(tokenIds, positions, slots, cuSeqlens, kvLens, blockTables, logitRows);
+        return new Batch(tokenIds, positions, slots, cuSeqlens, kvLens, blockTables, logitRows,
+                Stream.generate(Sampler::greedy).limit(nSeqs).toArray(Sampler[]::new));
     }
 
     private static double median(double[] values) {

@@ -318,7 +318,7 @@ public final class CudaBackend implements Backend {
                 collected.clear();
             }
         }
-        logits = new CudaLogits(outputs, nLogits, weight.n());
+        logits = new CudaLogits(outputs, nLogits, batch.samplers().length, weight.n());
         return logits;
     }
 
