@@ -3,6 +3,7 @@ package io.fireq.engine.backend;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
@@ -27,6 +28,16 @@ public interface Backend extends AutoCloseable {
      */
     default OptionalLong freeBytes() {
         return OptionalLong.empty();
+    }
+
+    /** What it runs on can do at most; empty where that is not known. */
+    default Optional<Hardware> hardware() {
+        return Optional.empty();
+    }
+
+    /** Times its operations, for benchmarks. */
+    default Stopwatch stopwatch() {
+        return new WallClock();
     }
 
     // Load time.

@@ -9,15 +9,15 @@ import java.util.List;
 import java.util.function.Function;
 
 /** Lays a step's plan out as the primitive arrays that a backend reads. */
-final class BatchAssembler {
+public final class BatchAssembler {
     private final KvCacheManager kvCache;
 
-    BatchAssembler(KvCacheManager kvCache) {
+    public BatchAssembler(KvCacheManager kvCache) {
         this.kvCache = kvCache;
     }
 
     /** {@code samplerOf} knows how each sequence draws. */
-    Batch assemble(StepPlan plan, Function<Sequence, Sampler> samplerOf) {
+    public Batch assemble(StepPlan plan, Function<Sequence, Sampler> samplerOf) {
         List<StepPlan.Entry> entries = plan.entries();
         int nTokens = plan.nTokens();
         int nSeqs = entries.size();

@@ -35,7 +35,7 @@ public final class LaunchTimer {
         static Timing of(double[] micros, int count) {
             double[] sorted = Arrays.copyOf(micros, count);
             Arrays.sort(sorted);
-            return new Timing(at(sorted, 0.5), at(sorted, 0.1), at(sorted, 0.9), count);
+            return new Timing((sorted[(count - 1) / 2] + sorted[count / 2]) / 2, at(sorted, 0.1), at(sorted, 0.9), count);
         }
 
         private static double at(double[] sorted, double share) {

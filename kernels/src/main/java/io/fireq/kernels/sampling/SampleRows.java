@@ -15,9 +15,6 @@ import java.util.List;
 
 /** Draws one token from each row of logits, so that only token ids cross to the host. Every row has its own parameters. */
 public final class SampleRows {
-    /** Shared memory that the kernel takes besides the row's slice, rounded up. */
-    static final int FIXED_SMEM_BYTES = 20 * 1024;
-
     private static final String NAME = "SampleRows";
     /** All of an SM's registers: for so few rows that every CTA has an SM to itself. */
     private static final int MANY_THREADS = 1024;
@@ -38,7 +35,7 @@ public final class SampleRows {
         manyRows = context.kernel(spec(THREADS, true));
         wideRows = context.kernel(spec(THREADS, false));
         nSms = context.device().nSms();
-        maxCachedBytes = context.device().smemBytesPerCta() - FIXED_SMEM_BYTES;
+        maxCachedBytes = Math.min(fewRows.maxDynamicSmemBytes(), manyRows.maxDynamicSmemBytes());
     }
 
     /** The kernels to build. */

@@ -23,7 +23,7 @@ class SampleRowsGpuTest {
 
     /** 20 rows are more than have an SM for each CTA; 500,000 tokens do not fit shared memory. */
     @ParameterizedTest
-    @CsvSource({"1, 1", "16, 7", "17, 301", "20, 1023", "13, 32000", "20, 128256", "3, 500000"})
+    @CsvSource({"1, 1", "16, 7", "17, 301", "20, 1023", "13, 32000", "17, 64000", "20, 128256", "3, 500000"})
     void draws_what_the_oracle_draws(int nRows, int width) {
         Seeded random = Seeded.fresh("sample_rows");
         List<List<Penalty>> penalties = new ArrayList<>();
