@@ -32,7 +32,7 @@
  * Requires   width >= 1; a slice fits shared memory if CACHED (launcher checks)
  * Not for    rows of more than 2^23 tokens: the sum of their weights could overflow
  * Launcher   io.fireq.kernels.sampling.SampleRows      Oracle  io.fireq.kernels.sampling.SampleRowsOracle
- * Notes      none
+ * Notes      docs/performance/0003-drawing-tokens.md
  */
 #pragma once
 
@@ -215,7 +215,7 @@ struct RowSlice {
         return best;
     }
 
-    // The sum of measure(logit) over this warp's lane, of the tokens that are kept.
+    // The sum of measure(logit) over this lane's tokens that are kept.
     template <class Measure>
     __device__ u64 sum_of_lane(Cut kept, Measure measure) {
         u64 sum = 0;
@@ -229,19 +229,6 @@ struct RowSlice {
     __device__ u64 measure_at(int j, Cut kept, Measure measure) {
         const float logit = values[j];
         return kept.keeps(descending_order(logit), begin + j) ? measure(logit) : 0;
-    }
-
-    // The sum of measure(logit) over the tokens of the row that are kept.
-    template <class Measure>
-    __device__ u64 sum(Cut kept, Measure measure) {
-        u64 total;
-        sum_before(sum_of_lane(kept, measure), total);
-        share_sum(total);
-        total = 0;
-        for (int cta = 0; cta < Config::CLUSTER; cta++) {
-            total += shared.cta_sums[cta];
-        }
-        return total;
     }
 
     // The id up to which, in order of id, measure(logit) of what is kept adds up to more than target_of(the whole sum).
@@ -274,15 +261,16 @@ struct RowSlice {
         return shared.found;
     }
 
-    // Cuts what is kept where the sum of measure(logit), in descending order of logits, reaches `limit`: at least 1, at most
-    // the whole sum.
-    template <class Measure>
-    __device__ Cut search(Cut kept, u64 limit, Measure measure) {
+    // Cuts what is kept where the sum of measure(logit), in descending order of logits, reaches limit_of(the whole sum): at
+    // least 1, at most that sum.
+    template <class Measure, class Limit>
+    __device__ Cut search(Cut kept, Measure measure, Limit limit_of) {
         constexpr int LEVELS = 3;
         constexpr int SHIFTS[LEVELS] = {32 - SEARCH_BITS, 32 - 2 * SEARCH_BITS, 0};
         static_assert(32 - 2 * SEARCH_BITS <= SEARCH_BITS, "the last level is not wider than the others");
         u32 order = 0;  // the bits found so far
         u64 before = 0;
+        u64 limit = 0;
 #pragma unroll
         for (int level = 0; level < LEVELS; level++) {
             const int shift = SHIFTS[level];
@@ -302,7 +290,7 @@ struct RowSlice {
             cluster_sync();
             merge();
             cluster_sync();
-            find(before, limit);
+            find(before, [&](u64 total) { return level == 0 ? limit = limit_of(total) : limit; });
             order = order << (end - shift) | shared.bin;
             before = shared.before_bin;
         }
@@ -337,8 +325,9 @@ struct RowSlice {
         }
     }
 
-    // The bin that brings the sum from below `limit` to it, `before` being the sum before all bins.
-    __device__ void find(u64 before, u64 limit) {
+    // The bin that brings the sum from below limit_of(all bins) to it, `before` being the sum before all bins.
+    template <class Limit>
+    __device__ void find(u64 before, Limit limit_of) {
         constexpr int PER_THREAD = SEARCH_BINS / Config::THREADS;
         static_assert(PER_THREAD >= 1 && SEARCH_BINS % Config::THREADS == 0, "each thread takes neighbouring bins");
         u64 in_bin[PER_THREAD];
@@ -351,6 +340,7 @@ struct RowSlice {
         }
         u64 total;
         before += sum_before(mine, total);
+        const u64 limit = limit_of(total);
 #pragma unroll
         for (int i = 0; i < PER_THREAD; i++) {
             if (before < limit && limit - before <= in_bin[i]) {
@@ -413,11 +403,13 @@ __global__ void __launch_bounds__(Config::THREADS)
         const Weighting weight = Weighting::of(best.value, row.temperature);
         Cut kept = Cut::none();
         if (row.top_k > 0 && row.top_k < width) {
-            kept = tokens.search(kept, row.top_k, [](float) { return u64(1); });
+            kept = tokens.search(kept, [](float) { return u64(1); }, [=](u64) { return u64(row.top_k); });
         }
         if (row.top_p < 1.0f) {
-            const u64 limit = share_of(tokens.sum(kept, weight), row.top_p);
-            kept = tokens.search(kept, limit > 1 ? limit : 1, weight);
+            kept = tokens.search(kept, weight, [=](u64 total) {
+                const u64 limit = share_of(total, row.top_p);
+                return limit > 1 ? limit : 1;
+            });
         }
         const u64 least = weight_of_share(row.min_p);
         const u64 random = random_bits(row.seed, row.index);

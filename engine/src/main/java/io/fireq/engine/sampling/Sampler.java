@@ -47,19 +47,12 @@ public final class Sampler {
         Weighting weighting = new Weighting(logits[best], params.temperature());
         Cut kept = Cut.NONE;
         if (params.topK() > 0 && params.topK() < logits.length) {
-            kept = kept.search(logits, params.topK(), logit -> 1);
+            kept = kept.topK(logits, params.topK());
         }
         if (params.topP() < 1) {
-            long limit = Weighting.share(kept.sum(logits, weighting::of), params.topP());
-            kept = kept.search(logits, Math.max(1, limit), weighting::of);
+            kept = kept.topP(logits, weighting, params.topP());
         }
-        long least = Weighting.ofShare(params.minP());
-        Cut.Measure weight = logit -> {
-            long w = weighting.of(logit);
-            return w >= least ? w : 0;
-        };
-        long target = Weighting.fraction(kept.sum(logits, weight), SeededRandom.bits(seed, index));
-        return kept.locate(logits, weight, target);
+        return kept.draw(logits, weighting.atLeast(params.minP()), SeededRandom.bits(seed, index));
     }
 
     private void penalize(float[] logits) {

@@ -14,14 +14,25 @@ final class Weighting {
 
     private final float max;
     private final float scale;
+    private final long least;
 
     /**
      * @param max         the largest logit
      * @param temperature above 0
      */
     Weighting(float max, float temperature) {
+        this(max, Math.min((float) (LOG2_E / temperature), Float.MAX_VALUE), 0);
+    }
+
+    private Weighting(float max, float scale, long least) {
         this.max = max;
-        this.scale = Math.min((float) (LOG2_E / temperature), Float.MAX_VALUE);
+        this.scale = scale;
+        this.least = least;
+    }
+
+    /** This weighting with 0 instead of weights below a share of the largest. */
+    Weighting atLeast(float share) {
+        return new Weighting(max, scale, (long) (share * ONE));
     }
 
     /** The weight of a logit; 2⁴⁰ for the largest. */
@@ -41,12 +52,8 @@ final class Weighting {
         p = p * f + 6.9314718e-1f;
         p = p * f + 1;
         int exponent = Float.floatToRawIntBits(shifted) - TO_INTEGER_BITS + 40;
-        return (long) (p * Float.intBitsToFloat(exponent + 127 << 23));
-    }
-
-    /** A weight relative to the largest, rounded down. */
-    static long ofShare(float share) {
-        return (long) (share * ONE);
+        long weight = (long) (p * Float.intBitsToFloat(exponent + 127 << 23));
+        return weight >= least ? weight : 0;
     }
 
     /** A share below 1 of a sum of weights, rounded down. */

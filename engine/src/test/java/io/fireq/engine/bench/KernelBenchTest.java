@@ -63,7 +63,11 @@ class KernelBenchTest {
                 .hasMessageContaining("prefill 2 × 20 is wrong");
         assertThatThrownBy(() -> bench("attention").decodeAttention(List.of(new Workload(2, 20))))
                 .hasMessageContaining("decode 2 at 20 is wrong");
-        assertThat(lines).isEmpty();
+        assertThatThrownBy(() -> bench("embed").rows(new int[] {1})).hasMessageContaining("embedding 64, m=1 is wrong");
+        assertThatThrownBy(() -> bench("rmsNormQuantize").rows(new int[] {3})).hasMessageContaining("is wrong");
+        assertThatThrownBy(() -> bench("quantize").rows(new int[] {3})).hasMessageContaining("quantize 96, m=3 is wrong");
+        assertThatThrownBy(() -> bench("embed").head(new int[] {3})).hasMessageContaining("output head, m=3 is wrong");
+        assertThat(lines).extracting(Measurement::part).containsOnly(Part.ROWS); // operations before the wrong one
     }
 
     @Test

@@ -92,7 +92,7 @@ class SamplerTest {
             }
         }
         int[] kept = Arrays.stream(order).limit(nKept).mapToInt(i -> i)
-                .filter(i -> weighting.of(logits[i]) >= Weighting.ofShare(params.minP())).sorted().toArray();
+                .filter(i -> weighting.of(logits[i]) >= (long) (params.minP() * 0x1p40f)).sorted().toArray();
         long target = Weighting.fraction(IntStream.of(kept).mapToLong(i -> weighting.of(logits[i])).sum(),
                 SeededRandom.bits(seed, 0));
         int i = 0;
