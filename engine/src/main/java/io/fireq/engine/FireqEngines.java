@@ -90,6 +90,16 @@ public final class FireqEngines {
         }
     }
 
+    /** Hyper-parameters of a model; exceptions as {@link #open}. */
+    public static ModelConfig config(EngineOptions options) {
+        return ModelConfig.read(new ModelLocator(options).locate());
+    }
+
+    /** A backend without a model, for benchmarks of its operations. */
+    public static Backend openBackend(EngineOptions options) {
+        return selectBackend(options).backend();
+    }
+
     static BackendSelector.Selected selectBackend(EngineOptions options) {
         return new BackendSelector(List.of(new CudaBackendProvider(), new CpuBackendProvider())).select(options);
     }

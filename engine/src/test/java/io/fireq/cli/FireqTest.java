@@ -12,6 +12,7 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -123,7 +124,46 @@ class FireqTest {
     void bench_prints_a_table_and_a_json_line_for_a_synthetic_shape() {
         Run run = run("bench", "--synthetic", "ember-29m", "-p", "32", "-n", "4", "-r", "1");
         assertThat(run.code).as(run.err).isZero();
-        assertThat(run.out).contains("prefill 1 × 32", "decode 1 × 4", "\"prefill_tok_s\":", "Java ");
+        assertThat(run.out).contains("prefill to the first token", "1 × 32", "decode step", "1 at 32", "\"tok_s\":", "Java ")
+                .doesNotContain("linear layers alone");
+    }
+
+    @Test
+    void bench_measures_the_parts_and_shapes_that_are_asked_for() {
+        Run kernels = run("bench", "--synthetic", "ember-29m", "--only", "gemm,ROWS", "--gemm-tokens", "1,3", "--millis",
+                "1");
+        assertThat(kernels.code).as(kernels.err).isZero();
+        assertThat(kernels.out).contains("linear layers alone", "qkv, 1024 × 512, m=3", "output head, greedy, m=16")
+                .doesNotContain("attention alone", "prefill to");
+
+        Run steps = run("bench", "--synthetic", "ember-29m", "--prefill", "3x40,2x9", "--decode", "3x20", "-n", "2", "-r", "1",
+                "--max-batch-tokens", "16", "--no-cuda-graphs", "--commit", "abc");
+        assertThat(steps.code).as(steps.err).isZero();
+        assertThat(steps.out).contains("3 × 40", "2 × 9", "3 at 20", "\"commit\":\"abc\"");
+
+        Run late = run("bench", "--synthetic", "ember-29m", "--max-seconds", "1", "--only", "attention", "--prefill", "1x60", "--decode",
+                "1x20,1x21,1x22", "--millis", "600");
+        assertThat(late.code).as(late.err).isZero();
+        assertThat(late.out).contains("No time was left for: ", "decode 1 at 22");
+
+        Run beyond = run("bench", "--synthetic", "ember-29m", "--only", "prefill", "--prefill", "1x100000");
+        assertThat(beyond.out).contains("1 × 100000, which is beyond the model's 2,048 positions");
+        assertThat(run("bench", "--synthetic", "ember-29m", "--prefill", "16").code).isEqualTo(2);
+        assertThat(run("bench", "--synthetic", "ember-29m", "--only", "everything").code).isEqualTo(2);
+    }
+
+    @Test
+    void decode_steps_are_recorded_unless_told_otherwise() {
+        assertThat(hasCudaGraphs()).isTrue();
+        assertThat(hasCudaGraphs("--cuda-graphs")).isTrue();
+        assertThat(hasCudaGraphs("--no-cuda-graphs")).isFalse();
+    }
+
+    private static boolean hasCudaGraphs(String... arguments) {
+        EngineArguments parsed = new EngineArguments();
+        new CommandLine(parsed).setCaseInsensitiveEnumValuesAllowed(true)
+                .parseArgs(Stream.concat(Stream.of("model"), Stream.of(arguments)).toArray(String[]::new));
+        return parsed.toOptions().build().cudaGraphs();
     }
 
     @Test

@@ -3,7 +3,7 @@ package io.fireq.engine.backend;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import java.util.List;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /**
@@ -28,6 +28,16 @@ public interface Backend extends AutoCloseable {
      */
     default OptionalLong freeBytes() {
         return OptionalLong.empty();
+    }
+
+    /** What it runs on can do at most; empty where that is not known. */
+    default Optional<Hardware> hardware() {
+        return Optional.empty();
+    }
+
+    /** Times its operations, for benchmarks. */
+    default Stopwatch stopwatch() {
+        return new WallClock();
     }
 
     // Load time.
@@ -155,12 +165,11 @@ public interface Backend extends AutoCloseable {
         void copyRow(int index, float[] target);
 
         /**
-         * The token with the largest logit of row {@code index}, the lowest id among equals, where the backend finds it
-         * without handing out the row. Empty where it does not, or where there is none because a logit is NaN or the
-         * largest is infinite: copy the row then.
+         * The token of each row as the batch's samplers draw it, {@code [nLogits]}: what {@code Sampler.sample} returns for
+         * the row, -1 for nonsense included. A row's token does not depend on the others.
+         *
+         * @throws IllegalStateException if the batch has no samplers
          */
-        default OptionalInt mostLikely(int index) {
-            return OptionalInt.empty();
-        }
+        int[] sample();
     }
 }

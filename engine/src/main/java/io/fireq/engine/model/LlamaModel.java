@@ -70,6 +70,11 @@ public final class LlamaModel {
                     .formatted(batch.nTokens(), maxBatchTokens));
         }
         backend.begin(batch);
+        return recompute();
+    }
+
+    /** Computes the last step once more, which puts the same K and V where they are already; for benchmarks. */
+    public Backend.Logits recompute() {
         backend.embed(embedding, activations.hidden);
         for (DecoderLayer layer : layers) {
             layer.forward(activations, kvCache);

@@ -1,21 +1,18 @@
 package io.fireq.kernels.gemm;
 
+import io.fireq.kernels.bench.LaunchTimer;
 import io.fireq.kernels.cuda.CudaContext;
-import io.fireq.kernels.cuda.CudaEvent;
-import io.fireq.kernels.cuda.CudaGraph;
 import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
 /** One weight shape for timing: enough copies of the packed weight that no launch finds it in L2. */
 public final class GemmBenchCase implements AutoCloseable {
     private static final int L2_MULTIPLE = 3;
-    private static final int GRAPH_LAUNCHES = 20;
     private static final int GROUP_SIZE = 128;
 
     /**
@@ -169,40 +166,11 @@ public final class GemmBenchCase implements AutoCloseable {
         return host;
     }
 
-    /** Graphs of many launches, so that launching is not what is timed; each launch takes the next copy of the weight. */
+    /** Each launch takes the next copy of the weight. */
     private Timing time(int m, GemmPlan plan, boolean isChosen, double budgetMillis) {
-        int[] next = {0};
-        Runnable launches = () -> {
-            for (int i = 0; i < GRAPH_LAUNCHES; i++) {
-                GemmWeight weight = weights.get(next[0]++ % weights.size());
-                gemm.fast().launch(stream, x, xScale, m, weight, plan, out);
-            }
-        };
-        launches.run();
-        stream.synchronize();
-        List<Double> micros = new ArrayList<>();
-        try (CudaGraph graph = CudaGraph.capture(stream, launches);
-                CudaEvent start = context.newEvent();
-                CudaEvent end = context.newEvent()) {
-            graph.launch(stream);
-            double spent = 0;
-            while (micros.size() < 5 || spent < budgetMillis && micros.size() < 200) {
-                start.record(stream);
-                graph.launch(stream);
-                end.record(stream);
-                end.synchronize();
-                double millis = end.millisSince(start);
-                spent += millis;
-                micros.add(millis * 1000 / GRAPH_LAUNCHES);
-            }
-        }
-        double[] sorted = micros.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-        return new Timing(plan.config().describe() + (isChosen ? " *" : ""), at(sorted, 0.5), at(sorted, 0.1),
-                at(sorted, 0.9));
-    }
-
-    private static double at(double[] sorted, double share) {
-        return sorted[(int) Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+        LaunchTimer.Timing timing = new LaunchTimer(context, stream).recorded(i -> gemm.fast().launch(stream, x, xScale, m,
+                weights.get(i % weights.size()), plan, out), budgetMillis);
+        return new Timing(plan.config().describe() + (isChosen ? " *" : ""), timing.median(), timing.low(), timing.high());
     }
 
     /** Most tokens that buffers are for. */

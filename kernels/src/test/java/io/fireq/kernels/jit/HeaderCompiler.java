@@ -21,7 +21,13 @@ final class HeaderCompiler {
                 """);
         bodies.put("ptx/reg.cuh", "if (threadIdx.x < 128) { give_registers<40>(); } else { take_registers<232>(); } out[0] = in[0];");
         bodies.put("ptx/griddep.cuh", "wait_for_previous_kernel(); out[0] = in[0]; allow_next_kernel();");
-        bodies.put("ptx/cluster.cuh", "out[cluster_cta_rank()] = in[0]; cluster_sync();");
+        bodies.put("ptx/cluster.cuh", """
+                __shared__ float value;
+                cluster_sync();
+                *cluster_peer(&value, cluster_cta_rank() ^ 1) = in[0];
+                cluster_sync();
+                out[cluster_cta_rank()] = value;
+                """);
         bodies.put("ptx/mbarrier.cuh", """
                 __shared__ u64 barrier;
                 mbarrier_init(&barrier, 1);

@@ -5,10 +5,13 @@ import io.fireq.engine.api.Numerics;
 import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.backend.Backend;
 import io.fireq.engine.backend.BackendChecks;
+import io.fireq.engine.backend.Hardware;
 import io.fireq.engine.backend.KvCacheSpec;
+import io.fireq.engine.backend.Stopwatch;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.kernels.DeviceException;
+import io.fireq.kernels.bench.LaunchTimer;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaDevice;
 import io.fireq.kernels.cuda.CudaProbe;
@@ -20,6 +23,7 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -117,6 +121,20 @@ public final class CudaBackend implements Backend {
     public OptionalLong freeBytes() {
         enter();
         return OptionalLong.of(context.freeBytes());
+    }
+
+    @Override
+    public Optional<Hardware> hardware() {
+        CudaDevice device = context.device();
+        int version = device.driverVersion();
+        return Optional.of(new Hardware(device.name(), "CUDA %d.%d".formatted(version / 1000, version % 1000 / 10),
+                device.clockKHz() / 1e3, device.peakBytesPerSecond(), device.peakFp8FlopsPerSecond(), device.l2Bytes()));
+    }
+
+    @Override
+    public Stopwatch stopwatch() {
+        enter();
+        return new CudaStopwatch(new LaunchTimer(context, stream), graphsWanted);
     }
 
     @Override
@@ -318,7 +336,7 @@ public final class CudaBackend implements Backend {
                 collected.clear();
             }
         }
-        logits = new CudaLogits(outputs, nLogits, weight.n());
+        logits = new CudaLogits(outputs, nLogits, batch.samplers().length, weight.n());
         return logits;
     }
 
