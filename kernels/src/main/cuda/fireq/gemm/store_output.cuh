@@ -4,12 +4,13 @@
 // tokens; r = 16 * (t / 32) + t % 32 / 4, c = 8 * i + 2 * (t % 4). In a gated weight row r is a gate and row r + 8 its up
 // row, so that both halves of a product meet in one thread.
 //
-// Two ways out: store_direct writes from registers and takes any shape; store_tile goes through a swizzled tile in shared
+// Two ways out: store_direct writes from registers and takes any shape; fill_tile goes through swizzled tiles in shared
 // memory and TMA, which cuts off what lies outside [m, n].
 #pragma once
 
 #include "fireq/common/math.cuh"
 #include "fireq/gemm/epilogue.cuh"
+#include "fireq/ptx/approx.cuh"
 #include "fireq/ptx/cvt.cuh"
 #include "fireq/ptx/ldmatrix.cuh"
 #include "fireq/ptx/tma.cuh"
@@ -29,9 +30,10 @@ struct RowScales {
     }
 };
 
-// Volatile, so that the loads of a whole tile are not moved ahead of its first use, where registers are short.
-__device__ __forceinline__ float token_scale(const float* x_scale, int token, int m) {
-    return token < m ? *static_cast<const volatile float*>(x_scale + token) : 0.0f;
+// silu of math.cuh, off by a few ulp: far below what bf16 resolves.
+__device__ __forceinline__ float silu_approx(float g) {
+    constexpr float LOG2_E = 1.4426950408889634f;
+    return g * reciprocal_approx(1.0f + exp2_approx(-LOG2_E * g));
 }
 
 // `row` and `token` are the first of the warpgroup's tile; m and n are the shape of out.
@@ -56,7 +58,7 @@ __device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], cons
             const i64 at = i64(t) * n + channel;
             if constexpr (EPILOGUE == SILU_MUL) {
                 if (channel < n) {
-                    static_cast<bf16*>(out)[at] = to_bf16(silu(upper) * lower);
+                    static_cast<bf16*>(out)[at] = to_bf16(silu_approx(upper) * lower);
                 }
             } else {
 #pragma unroll
@@ -77,17 +79,15 @@ __device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], cons
     }
 }
 
-__device__ __forceinline__ u32 pack_bf16(float low, float high) {
-    return u32(to_bf16(low).bits) | u32(to_bf16(high).bits) << 16;
-}
+// What TMA exchanges with out at a time: [OUT_TOKENS] rows of one warpgroup's channels, bf16, in 16-byte pieces permuted
+// as TMA's swizzle of that row width does.
+constexpr int OUT_TOKENS = 32;
 
-// The tile in shared memory that TMA exchanges with out: [TILE_M] rows of one warpgroup's channels, bf16, in 16-byte
-// pieces permuted as TMA's swizzle of that row width does.
-template <int EPILOGUE, int TILE_M>
+template <int EPILOGUE>
 struct OutTile {
     static constexpr int CHANNELS = EPILOGUE == SILU_MUL ? 32 : 64;
     static constexpr int ROW_BYTES = CHANNELS * 2;
-    static constexpr int BYTES = TILE_M * ROW_BYTES;
+    static constexpr int BYTES = OUT_TOKENS * ROW_BYTES;
 
     static __device__ __forceinline__ u8* piece(u8* tile, int token, int index) {
         const int permuted = ROW_BYTES == 128 ? index ^ token % 8 : index ^ token / 2 % 4;
@@ -95,18 +95,19 @@ struct OutTile {
     }
 };
 
-// Replaces the tile's contents by the result; with RESIDUAL_ADD they are what is added to.
-template <int EPILOGUE, int TILE_M, int REGISTERS>
-__device__ __forceinline__ void fill_tile(u8* tile, const float (&sum)[REGISTERS], const RowScales& row_scales,
-                                          const float* x_scale, int token, int m, int thread) {
-    using Tile = OutTile<EPILOGUE, TILE_M>;
+// Replaces the tile's contents by the result of its tokens; with RESIDUAL_ADD they are what is added to. `sum` are the
+// sums of these tokens, `x_scale`, in shared memory, their scales.
+template <int EPILOGUE>
+__device__ __forceinline__ void fill_tile(u8* tile, const float* sum, const RowScales& row_scales, const float* x_scale,
+                                          int thread) {
+    using Tile = OutTile<EPILOGUE>;
     // An 8x8 matrix is 8 tokens of 8 channels; four make one access. Without a gate two of them lie beside each other.
     constexpr int TOKENS = EPILOGUE == SILU_MUL ? 32 : 16;
-    static_assert(TILE_M % TOKENS == 0, "a tile is whole accesses");
+    static_assert(OUT_TOKENS % TOKENS == 0, "a tile is whole accesses");
     const int warp = thread / 32;
     const int lane = thread % 32;
 #pragma unroll
-    for (int first = 0; first < TILE_M; first += TOKENS) {
+    for (int first = 0; first < OUT_TOKENS; first += TOKENS) {
         u32 matrix[4];
         u8* row;
         if constexpr (EPILOGUE == SILU_MUL) {
@@ -120,24 +121,22 @@ __device__ __forceinline__ void fill_tile(u8* tile, const float (&sum)[REGISTERS
 #pragma unroll
         for (int j = 0; j < TOKENS / 8; j++) {
             const int i = first / 8 + j;
-            const int t = token + 8 * i + lane % 4 * 2;
-            const float scale0 = token_scale(x_scale, t, m);
-            const float scale1 = token_scale(x_scale, t + 1, m);
-            const float upper0 = scale0 * row_scales.upper * sum[4 * i];
-            const float upper1 = scale1 * row_scales.upper * sum[4 * i + 1];
-            const float lower0 = scale0 * row_scales.lower * sum[4 * i + 2];
-            const float lower1 = scale1 * row_scales.lower * sum[4 * i + 3];
+            const Packed<float, 2> scale = *reinterpret_cast<const Packed<float, 2>*>(x_scale + 8 * i + lane % 4 * 2);
+            const float upper0 = scale.at[0] * row_scales.upper * sum[4 * i];
+            const float upper1 = scale.at[1] * row_scales.upper * sum[4 * i + 1];
+            const float lower0 = scale.at[0] * row_scales.lower * sum[4 * i + 2];
+            const float lower1 = scale.at[1] * row_scales.lower * sum[4 * i + 3];
             if constexpr (EPILOGUE == SILU_MUL) {
-                matrix[j] = pack_bf16(silu(upper0) * lower0, silu(upper1) * lower1);
+                matrix[j] = to_bf16x2(silu_approx(upper0) * lower0, silu_approx(upper1) * lower1);
             } else if constexpr (EPILOGUE == RESIDUAL_ADD) {
                 const u32 a = matrix[2 * j];
                 const u32 b = matrix[2 * j + 1];
-                matrix[2 * j] = pack_bf16(to_float(bf16{u16(a & 0xffff)}) + upper0, to_float(bf16{u16(a >> 16)}) + upper1);
+                matrix[2 * j] = to_bf16x2(to_float(bf16{u16(a & 0xffff)}) + upper0, to_float(bf16{u16(a >> 16)}) + upper1);
                 matrix[2 * j + 1] =
-                    pack_bf16(to_float(bf16{u16(b & 0xffff)}) + lower0, to_float(bf16{u16(b >> 16)}) + lower1);
+                    to_bf16x2(to_float(bf16{u16(b & 0xffff)}) + lower0, to_float(bf16{u16(b >> 16)}) + lower1);
             } else {
-                matrix[2 * j] = pack_bf16(upper0, upper1);
-                matrix[2 * j + 1] = pack_bf16(lower0, lower1);
+                matrix[2 * j] = to_bf16x2(upper0, upper1);
+                matrix[2 * j + 1] = to_bf16x2(lower0, lower1);
             }
         }
         stmatrix_x4_trans(row, matrix);

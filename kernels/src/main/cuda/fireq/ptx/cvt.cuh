@@ -15,6 +15,13 @@ __device__ __forceinline__ bf16 to_bf16(float x) {
     return y;
 }
 
+// Two floats as two bf16; `low` becomes the one at the lower address.
+__device__ __forceinline__ u32 to_bf16x2(float low, float high) {
+    u32 y;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+    return y;
+}
+
 __device__ __forceinline__ float to_float(f16 x) {
     float y;
     asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));

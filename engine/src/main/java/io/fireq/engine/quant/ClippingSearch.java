@@ -22,7 +22,7 @@ final class ClippingSearch implements WeightQuantizer {
         for (int row = 0; row < n; row++) {
             quantizeRow(weights, row, k, groupSize, packer);
         }
-        return packer.build(name, Int4Matrix.uniformMagnitudes());
+        return packer.build(name, Int4Matrix.integers());
     }
 
     private static void quantizeRow(float[] weights, int row, int k, int groupSize, Int4Packer packer) {

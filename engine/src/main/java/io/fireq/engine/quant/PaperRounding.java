@@ -40,7 +40,7 @@ final class PaperRounding implements WeightQuantizer {
                 }
             }
         }
-        return packer.build(name, Int4Matrix.uniformMagnitudes());
+        return packer.build(name, Int4Matrix.integers());
     }
 
     static float multiplier(float[] absmax) {

@@ -113,8 +113,8 @@ public abstract class BackendContractTest {
 
     @Test
     void embeds_int4_rows_rounded_to_bf16() {
-        assertEmbeds(TestMatrices.int4(11, 12, 4, TestMatrices.CUSTOM_MAGNITUDES, SEED));
-        assertEmbeds(TestMatrices.int4(11, 13, 13, Int4Matrix.uniformMagnitudes(), SEED));
+        assertEmbeds(TestMatrices.int4(11, 12, 4, TestMatrices.UNEVEN_VALUES, SEED));
+        assertEmbeds(TestMatrices.int4(11, 13, 13, Int4Matrix.integers(), SEED));
     }
 
     private void assertEmbeds(WeightMatrix table) {
@@ -211,7 +211,7 @@ public abstract class BackendContractTest {
                 Arrays.fill(rowScales, 0.25f);
                 rowScales[3] = 2;
                 Int4Matrix w = new Int4Matrix("w", n, k, k % 128 == 0 ? 128 : k, ByteBuffer.wrap(packed),
-                        ByteBuffer.wrap(scales), rowScales, Int4Matrix.uniformMagnitudes());
+                        ByteBuffer.wrap(scales), rowScales, Int4Matrix.integers());
                 float[] values = new float[m * k];
                 Random random = new Random(SEED);
                 for (int i = 0; i < values.length; i++) {
@@ -230,9 +230,10 @@ public abstract class BackendContractTest {
     void linear_with_int4_weights(int n, int k, int groupSize) {
         for (int m : new int[] {1, 3, 4, 18}) {
             for (Epilogue epilogue : Epilogue.values()) {
-                for (float[] magnitudes : List.of(Int4Matrix.uniformMagnitudes(), TestMatrices.CUSTOM_MAGNITUDES)) {
-                    Int4Matrix w = TestMatrices.int4(n, k, groupSize, magnitudes, SEED + k);
-                    Int4Matrix other = TestMatrices.int4(n, k, groupSize, magnitudes, SEED + k + 1);
+                for (float[] values : List.of(Int4Matrix.integers(), TestMatrices.UNEVEN_VALUES,
+                        TestMatrices.SIGNED_VALUES, TestMatrices.ODD_VALUES)) {
+                    Int4Matrix w = TestMatrices.int4(n, k, groupSize, values, SEED + k);
+                    Int4Matrix other = TestMatrices.int4(n, k, groupSize, values, SEED + k + 1);
                     assertLinear(m, List.of(w, other), epilogue);
                 }
             }
@@ -251,9 +252,9 @@ public abstract class BackendContractTest {
 
     @Test
     void linear_with_row_blocks_of_different_formats_and_sizes() {
-        assertLinear(3, List.of(TestMatrices.int4(31, 256, 128, Int4Matrix.uniformMagnitudes(), SEED),
+        assertLinear(3, List.of(TestMatrices.int4(31, 256, 128, Int4Matrix.integers(), SEED),
                 TestMatrices.e4m3(6, 256, SEED),
-                TestMatrices.int4(133, 256, 64, TestMatrices.CUSTOM_MAGNITUDES, SEED + 1)), Epilogue.SILU_MUL);
+                TestMatrices.int4(133, 256, 64, TestMatrices.UNEVEN_VALUES, SEED + 1)), Epilogue.SILU_MUL);
     }
 
     private void assertLinear(int m, List<WeightMatrix> rowBlocks, Epilogue epilogue) {
@@ -305,7 +306,7 @@ public abstract class BackendContractTest {
     void a_token_of_a_linear_layer_does_not_depend_on_the_others() {
         int k = 384;
         Backend.Weight weight = backend.weight(List.of(
-                TestMatrices.int4(65, k, 128, TestMatrices.CUSTOM_MAGNITUDES, SEED), TestMatrices.e4m3(70, k, SEED)));
+                TestMatrices.int4(65, k, 128, TestMatrices.UNEVEN_VALUES, SEED), TestMatrices.e4m3(70, k, SEED)));
         Random random = new Random(SEED);
         float[] values = new float[23 * k];
         for (int i = 0; i < values.length; i++) {
@@ -481,7 +482,7 @@ public abstract class BackendContractTest {
     void logits_of_chosen_rows_are_not_rounded() {
         int width = 256;
         for (WeightMatrix head : List.of(TestMatrices.e4m3(301, width, SEED),
-                TestMatrices.int4(301, width, 128, Int4Matrix.uniformMagnitudes(), SEED))) {
+                TestMatrices.int4(301, width, 128, Int4Matrix.integers(), SEED))) {
             float[] x = TestMatrices.bf16Values(5 * width, SEED);
             float[] weight = TestMatrices.bf16Values(width, SEED + 1);
             Rows hidden = backend.rows(6, width);

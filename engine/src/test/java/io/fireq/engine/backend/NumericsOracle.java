@@ -145,10 +145,9 @@ final class NumericsOracle {
     /** What the tensor core multiplies: w8. */
     private static double stored(WeightMatrix w, int row, int column) {
         if (w instanceof Int4Matrix int4) {
-            int code = int4.code(row, column);
-            double magnitude = code == 0 ? 0 : int4.magnitudes()[Math.abs(code) - 1];
-            byte scale = int4.scales().get(row * (int4.k() / int4.groupSize()) + column / int4.groupSize());
-            return e4m3((float) (Math.signum(code) * magnitude * e4m3Value(scale))); // a float32 product: it can make a tie
+            float value = int4.values()[int4.code(row, column)];
+            float scale = (float) e4m3Value(int4.scales().get(row * int4.groups() + column / int4.groupSize()));
+            return e4m3(value * scale); // a float32 product: it can make a tie
         }
         if (w instanceof E4m3Matrix e4m3) {
             return e4m3Value(e4m3.codes().get(row * e4m3.k() + column));

@@ -40,7 +40,7 @@ class NumericsOracleTest {
     void int4_weights_round_the_product_with_the_group_scale() {
         // codes 3, -8 | 7, 0; group scales 1.125 (0x39) and 2 (0x40)
         Int4Matrix w = new Int4Matrix("w", 1, 4, 2, ByteBuffer.wrap(new byte[] {(byte) 0x83, 0x07}),
-                ByteBuffer.wrap(new byte[] {0x39, 0x40}), new float[] {0.5f}, Int4Matrix.uniformMagnitudes());
+                ByteBuffer.wrap(new byte[] {0x39, 0x40}), new float[] {0.5f}, Int4Matrix.integers());
         Quantized x = new Quantized(new double[] {1, 10, 100, 1000}, 2);
         // 3.375 lies between 3.25 and 3.5: a tie that goes to 3.5; -9 and 14 are e4m3 values
         assertThat(NumericsOracle.linear(x, List.of(w))).containsExactly(2 * 0.5 * (3.5 - 90 + 1400));

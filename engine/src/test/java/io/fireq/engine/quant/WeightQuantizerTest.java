@@ -42,7 +42,7 @@ class WeightQuantizerTest {
         Int4Matrix matrix = new PaperRounding().quantize("w", weights, 1, 4, 4);
         assertThat(matrix.scale(0, 0)).isEqualTo(1);
         assertThat(new int[] {matrix.code(0, 0), matrix.code(0, 1), matrix.code(0, 2), matrix.code(0, 3)})
-                .containsExactly(7, 4, 2, -7);
+                .containsExactly(7, 4, 2, 16 - 7);
     }
 
     @Test

@@ -6,6 +6,7 @@ import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -47,14 +48,20 @@ public final class Gemm implements AutoCloseable {
         if (source.bits() == 8) {
             return GemmWeight.asIs(source, gated);
         }
-        Int4Fp8WeightLayout layout = new Int4Fp8WeightLayout(source.n(), source.k(), source.groupSize(), gated);
+        Optional<Int4Levels> levels = Int4Levels.of(values(source));
+        if (levels.isEmpty()) {
+            return GemmWeight.plain(source, gated, "values %s come neither in pairs of opposites nor as two's complement"
+                    .formatted(Arrays.toString(values(source))));
+        }
+        Int4Fp8WeightLayout layout = new Int4Fp8WeightLayout(source.n(), source.k(), source.groupSize(), gated,
+                levels.get().isSignMagnitude());
         DeviceBuffer packed = context.allocate(source.name() + " packed", layout.byteSize());
         try {
             DeviceBuffer rowScales = context.allocate(source.name() + " row scales", 4L * layout.packedRows());
             repack.launch(stream, source, layout, packed, rowScales);
             // The product may start to read weights before the kernel ahead of it has ended.
             stream.synchronize();
-            return GemmWeight.packed(source, layout, packed, rowScales, magnitudes(source));
+            return GemmWeight.packed(source, layout, packed, rowScales, levels.get());
         } catch (RuntimeException e) {
             packed.close();
             throw e;
@@ -74,12 +81,12 @@ public final class Gemm implements AutoCloseable {
         return Optional.empty();
     }
 
-    private static float[] magnitudes(LinearWeight source) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(8 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        source.magnitudes().download(0, bytes);
-        float[] magnitudes = new float[8];
-        bytes.asFloatBuffer().get(magnitudes);
-        return magnitudes;
+    private static float[] values(LinearWeight source) {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(16 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        source.values().download(0, bytes);
+        float[] values = new float[16];
+        bytes.asFloatBuffer().get(values);
+        return values;
     }
 
     /**

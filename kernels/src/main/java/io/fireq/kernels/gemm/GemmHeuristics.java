@@ -43,7 +43,7 @@ final class GemmHeuristics {
 
     private static GemmConfig tile(int tileM, int warpgroups, int cluster, boolean splitK, boolean promote,
             boolean staged) {
-        return new GemmConfig(tileM, warpgroups, cluster, splitK, promote, staged, 4, Epilogue.STORE, false);
+        return new GemmConfig(tileM, warpgroups, cluster, splitK, promote, staged, 4, false, Epilogue.STORE, false);
     }
 
     /** The kernels that can serve a problem, in the order of {@link #TILES}. */
@@ -52,7 +52,7 @@ final class GemmHeuristics {
         for (GemmConfig tile : TILES) {
             if (exists(tile, problem.weightBits(), problem.outF32()) && (problem.stageable() || !tile.staged())
                     && problem.packedRows() % (problem.weightBits() == 4 ? tile.tileN() * tile.cluster() : 1) == 0) {
-                candidates.add(tile.with(problem.weightBits(), problem.epilogue(), problem.outF32()));
+                candidates.add(tile.with(problem.weightBits(), problem.signMagnitude(), problem.epilogue(), problem.outF32()));
             }
         }
         return candidates;

@@ -54,7 +54,7 @@ public final class GemmBenchCase implements AutoCloseable {
         DeviceBuffer rowScale = upload("rowScale", floats(n, 0.02f));
         source = bits == 4
                 ? LinearWeight.int4("w", n, k, GROUP_SIZE, codes, upload("groupScale", scales(random, (long) n * k / GROUP_SIZE)),
-                        rowScale, upload("magnitudes", magnitudes()))
+                        rowScale, upload("values", values()))
                 : LinearWeight.e4m3("w", n, k, codes, rowScale);
         weights.add(gemm.prepare(stream, source, gated));
         long wanted = (long) L2_MULTIPLE * context.device().l2Bytes();
@@ -105,10 +105,11 @@ public final class GemmBenchCase implements AutoCloseable {
         return values.flip();
     }
 
-    private static ByteBuffer magnitudes() {
-        ByteBuffer values = ByteBuffer.allocateDirect(8 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        for (int i = 1; i <= 8; i++) {
-            values.putFloat(i);
+    /** Of codes that are a sign and an index, as the quantizer makes them. */
+    private static ByteBuffer values() {
+        ByteBuffer values = ByteBuffer.allocateDirect(16 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (int nibble = 0; nibble < 16; nibble++) {
+            values.putFloat((nibble % 8 + 0.5f) * (nibble < 8 ? 1 : -1));
         }
         return values.flip();
     }

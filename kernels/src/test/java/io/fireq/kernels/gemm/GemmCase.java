@@ -11,8 +11,11 @@ import java.util.function.IntConsumer;
 
 /** A linear layer with random operands on the device, what it should give, and how far a kernel may be off. */
 final class GemmCase implements AutoCloseable {
-    private static final float[] UNIFORM = {1, 2, 3, 4, 5, 6, 7, 8};
-    private static final float[] TABLE = {0.9f, 1.8f, 2.8f, 3.9f, 5.1f, 6.6f, 8.7f, 10.5f};
+    private static final float[][] LEVELS = {
+        LinearOracle.twosComplement(1, 2, 3, 4, 5, 6, 7, 8),
+        LinearOracle.twosComplement(0.9f, 1.8f, 2.8f, 3.9f, 5.1f, 6.6f, 8.7f, 10.5f),
+        LinearOracle.signMagnitude(0.4f, 1.2f, 2.1f, 3, 4.1f, 5.3f, 6.9f, 9.2f),
+    };
     private static final double BF16_HALF_STEP = 0x1p-8;
     /** The tensor core aligns addends to the largest and keeps about 14 bits: shares of the sum of all magnitudes. */
     private static final double PROMOTED_NOISE = 0x1p-12;
@@ -33,7 +36,7 @@ final class GemmCase implements AutoCloseable {
     private final byte[] codes;
     private final byte[] groupScales;
     private final float[] rowScale;
-    private final float[] magnitudes;
+    private final float[] levels;
     private final short[] residual;
     private final LinearWeight source;
     private final DeviceBuffer deviceX;
@@ -61,13 +64,13 @@ final class GemmCase implements AutoCloseable {
         rowScale = random.floats(n, 0.02, 0.004);
         codes = bits == 4 ? random.bytes(n * ((k + 1) / 2)) : random.e4m3(n * k, 30);
         groupScales = random.e4m3(n * (k / groupSize), 4);
-        magnitudes = m % 2 == 0 ? UNIFORM : TABLE;
+        levels = LEVELS[m % LEVELS.length];
         residual = random.bf16(m * nOut(), 3);
         DeviceBuffer deviceCodes = gpu.upload("codes", codes);
         DeviceBuffer deviceRowScale = gpu.upload("rowScale", rowScale);
         source = bits == 4
                 ? LinearWeight.int4("w", n, k, groupSize, deviceCodes, gpu.upload("groupScales", groupScales),
-                        deviceRowScale, gpu.upload("magnitudes", magnitudes))
+                        deviceRowScale, gpu.upload("values", levels))
                 : LinearWeight.e4m3("w", n, k, deviceCodes, deviceRowScale);
         deviceX = gpu.upload("x", x);
         deviceXScale = gpu.upload("xScale", xScale);
@@ -136,7 +139,7 @@ final class GemmCase implements AutoCloseable {
         }
         int groups = k / groupSize;
         byte[] scales = Arrays.copyOfRange(groupScales, firstRow * groups, (firstRow + rows) * groups);
-        return LinearOracle.int4Values(part, scales, magnitudes, rows, k, groupSize);
+        return LinearOracle.int4Values(part, scales, levels, rows, k, groupSize);
     }
 
     /** Checks some of the expected results, from the device, against the double oracle. */

@@ -12,7 +12,7 @@ class GemmHeuristicsTest {
     private static final int[] TOKENS = {1, 2, 7, 8, 9, 16, 17, 33, 64, 65, 128, 255, 300, 1024, 4096, 16384};
 
     private static GemmProblem problem(int m, int rows, int k, boolean stageable) {
-        return new GemmProblem(m, rows, k / 128, 4, Epilogue.STORE, false, stageable);
+        return new GemmProblem(m, rows, k / 128, 4, true, Epilogue.STORE, false, stageable);
     }
 
     @ParameterizedTest
@@ -59,7 +59,7 @@ class GemmHeuristicsTest {
                     if (bits == 8 && epilogue == Epilogue.SILU_MUL || outF32 && epilogue != Epilogue.STORE) {
                         continue;
                     }
-                    GemmProblem problem = new GemmProblem(77, 1024, 8, bits, epilogue, outF32, !outF32);
+                    GemmProblem problem = new GemmProblem(77, 1024, 8, bits, false, epilogue, outF32, !outF32);
                     assertThat(GemmHeuristics.candidates(problem)).isNotEmpty().allSatisfy(config ->
                             assertThat(built).contains(config.spec().id()));
                 }
@@ -71,7 +71,7 @@ class GemmHeuristicsTest {
     void no_kernel_asks_for_more_shared_memory_than_a_cta_has_and_all_can_prefetch() {
         for (GemmConfig tile : GemmHeuristics.TILES) {
             for (int bits : new int[] {4, 8}) {
-                GemmConfig config = tile.with(bits, Epilogue.STORE, false);
+                GemmConfig config = tile.with(bits, bits == 4, Epilogue.STORE, false);
                 assertThat(config.smemBytes()).isLessThanOrEqualTo(232_448);
                 assertThat(config.stages()).isBetween(3, 16);
             }

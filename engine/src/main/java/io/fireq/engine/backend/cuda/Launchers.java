@@ -48,7 +48,7 @@ final class Launchers {
                     table.k(), out.values());
         } else {
             embeddingGather.launchInt4(stream, inputs.tokenIds(), w.codes(), w.groupScales(), w.rowScales(),
-                    w.magnitudes(), nTokens, table.n(), table.k(), w.groupSize(), out.values());
+                    w.values(), nTokens, table.n(), table.k(), w.groupSize(), out.values());
         }
     }
 

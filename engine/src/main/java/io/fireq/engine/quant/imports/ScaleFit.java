@@ -73,7 +73,7 @@ final class ScaleFit {
         ScaleFit fit = new ScaleFit(source);
         IntStream.range(0, source.n()).parallel().forEach(fit::fitRow);
         return new Int4Matrix(source.name(), source.n(), source.k(), fit.groupSize, ByteBuffer.wrap(fit.packed),
-                ByteBuffer.wrap(fit.scaleCodes), fit.rowScale, Int4Matrix.uniformMagnitudes());
+                ByteBuffer.wrap(fit.scaleCodes), fit.rowScale, Int4Matrix.integers());
     }
 
     private void fitRow(int row) {

@@ -75,7 +75,7 @@ class CudaBackendTest extends BackendContractTest {
     void frees_what_it_allocated() {
         int before = opened.context().liveBuffers().size();
         opened.weight(List.of(TestMatrices.e4m3(11, 13, 1), TestMatrices.int4(5, 13, 13,
-                TestMatrices.CUSTOM_MAGNITUDES, 2)));
+                TestMatrices.UNEVEN_VALUES, 2)));
         opened.vector(new float[7]);
         opened.kvCache(new KvCacheSpec(2, 1, 8, 3, 4, new KvFormat(KvFormat.Kind.ASYMMETRIC, 8)));
         assertThat(opened.allocations()).hasSize(4).anyMatch(label -> label.startsWith("'KV cache of 12 tokens"));
