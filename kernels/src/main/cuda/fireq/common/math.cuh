@@ -64,4 +64,25 @@ __device__ __forceinline__ float cta_reduce(float value, float* scratch, Op op) 
     return total;
 }
 
+// Two reductions in one.
+template <int THREADS, class Op1, class Op2>
+__device__ __forceinline__ void cta_reduce_both(float& value1, float& value2, float* scratch, Op1 op1, Op2 op2) {
+    constexpr int WARPS = CtaShape<THREADS>::WARPS;
+    value1 = warp_reduce(value1, op1);
+    value2 = warp_reduce(value2, op2);
+    __syncthreads();
+    if (threadIdx.x % WARP_SIZE == 0) {
+        scratch[threadIdx.x / WARP_SIZE] = value1;
+        scratch[WARPS + threadIdx.x / WARP_SIZE] = value2;
+    }
+    __syncthreads();
+    value1 = scratch[0];
+    value2 = scratch[WARPS];
+#pragma unroll
+    for (int warp = 1; warp < WARPS; warp++) {
+        value1 = op1(value1, scratch[warp]);
+        value2 = op2(value2, scratch[WARPS + warp]);
+    }
+}
+
 }  // namespace fireq

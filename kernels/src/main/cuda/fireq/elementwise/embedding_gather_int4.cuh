@@ -34,8 +34,8 @@ __global__ void __launch_bounds__(Config::THREADS)
                           const e4m3* __restrict__ group_scale, const float* __restrict__ row_scale,
                           const float* __restrict__ values, bf16* __restrict__ out, int width, int group_size,
                           int vocab_size) {
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int token = blockIdx.x;
     const i64 id = token_ids[token];
     trap_unless(id >= 0 && id < vocab_size);

@@ -58,8 +58,8 @@ __global__ void __launch_bounds__(Config::THREADS)
     __shared__ float w_tile[HALVES][TILE_K][TILE_N + 1];
     __shared__ float value_of[16];
 
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int n_out = n / HALVES;
     const int first_n = blockIdx.x * TILE_N;
     const int first_m = blockIdx.y * TILE_M;

@@ -52,6 +52,32 @@ __device__ __forceinline__ u32 e4m3x2_to_f16x2(u16 x) {
     return y;
 }
 
+// The two bytes at the lower and at the higher address of four, likewise. The conversion reads either half of a register;
+// a shift would be an instruction more.
+__device__ __forceinline__ u32 low_e4m3x2_to_f16x2(u32 x) {
+    u32 y;
+    asm("{\n"
+        ".reg .b16 low, high;\n"
+        "mov.b32 {low, high}, %1;\n"
+        "cvt.rn.f16x2.e4m3x2 %0, low;\n"
+        "}"
+        : "=r"(y)
+        : "r"(x));
+    return y;
+}
+
+__device__ __forceinline__ u32 high_e4m3x2_to_f16x2(u32 x) {
+    u32 y;
+    asm("{\n"
+        ".reg .b16 low, high;\n"
+        "mov.b32 {low, high}, %1;\n"
+        "cvt.rn.f16x2.e4m3x2 %0, high;\n"
+        "}"
+        : "=r"(y)
+        : "r"(x));
+    return y;
+}
+
 __device__ __forceinline__ float to_float(e4m3 x) {
     return to_float(f16{u16(e4m3x2_to_f16x2(x.bits) & 0xffff)});
 }

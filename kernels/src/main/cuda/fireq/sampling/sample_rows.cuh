@@ -367,8 +367,8 @@ __global__ void __launch_bounds__(Config::THREADS)
     __shared__ SampleShared<Config> shared;
 
     cluster_arrive();
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const SamplingRow row = rows[blockIdx.x / Config::CLUSTER];
     const u32 rank = cluster_cta_rank();
     const int slice = ceil_div(width, Config::CLUSTER);

@@ -20,22 +20,25 @@ public final class RmsNormQuantize {
     private static final int THREADS = 256;
 
     private final KernelFunction wide;
+    private final KernelFunction wider;
     private final KernelFunction narrow;
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, FLOAT);
 
     public RmsNormQuantize(CudaContext context) {
-        wide = context.kernel(spec(RowVector.WIDE));
-        narrow = context.kernel(spec(RowVector.NARROW));
+        wide = context.kernel(spec(RowVector.WIDE, RowVector.FEW));
+        wider = context.kernel(spec(RowVector.WIDE, RowVector.MANY));
+        narrow = context.kernel(spec(RowVector.NARROW, RowVector.FEW));
     }
 
     /** The kernels to build. */
     public static List<KernelSpec> specs() {
-        return List.of(spec(RowVector.WIDE), spec(RowVector.NARROW));
+        return List.of(spec(RowVector.WIDE, RowVector.FEW), spec(RowVector.WIDE, RowVector.MANY),
+                spec(RowVector.NARROW, RowVector.FEW));
     }
 
-    private static KernelSpec spec(int vector) {
+    private static KernelSpec spec(int vector, int vectors) {
         return new KernelSpec("elementwise/rmsnorm_quantize.cuh", "rmsnorm_quantize",
-                KernelConfig.empty().with("THREADS", THREADS).with("VECTOR", vector), true);
+                KernelConfig.empty().with("THREADS", THREADS).with("VECTOR", vector).with("VECTORS", vectors), true);
     }
 
     /**
@@ -73,6 +76,7 @@ public final class RmsNormQuantize {
         args.set(4, outScale.require(NAME, "outScale [nRows]", nRows, 4));
         args.set(5, width).set(6, epsilon);
         boolean isWide = RowVector.isWide(width) && x.isAligned(16) && weight.isAligned(32) && out.isAligned(8);
-        (isWide ? wide : narrow).launch(stream, LaunchShape.of(nRows, THREADS), args);
+        KernelFunction kernel = !isWide ? narrow : width <= THREADS * RowVector.WIDE * RowVector.FEW ? wide : wider;
+        kernel.launch(stream, LaunchShape.of(nRows, THREADS).overlapping(), args);
     }
 }

@@ -203,7 +203,7 @@ final class AttentionBench implements AutoCloseable {
         ByteBuffer words = ByteBuffer.wrap(params).order(ByteOrder.LITTLE_ENDIAN);
         while (words.hasRemaining()) {
             words.putShort(Formats.f16(random.uniform(0.05f, 0.3f)));
-            words.putShort(Formats.f16(random.uniform(-2.5f, -0.2f)));
+            words.putShort(Formats.f16(Math.round(random.uniform(-0.5f, 15.5f))));
         }
         return new PagedKv(layout, pattern("k codes", layout.codeBytes(), random.bytes(PATTERN_BYTES)),
                 pattern("k params", layout.paramBytes(), params),
