@@ -36,46 +36,79 @@ __device__ __forceinline__ float silu_approx(float g) {
     return g * reciprocal_approx(1.0f + exp2_approx(-LOG2_E * g));
 }
 
-// `row` and `token` are the first of the warpgroup's tile; m and n are the shape of out.
-template <int EPILOGUE, bool OUT_F32, int REGISTERS>
-__device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], const RowScales& row_scales,
-                                             const float* x_scale, void* out, int row, int token, int m, int n,
-                                             int thread) {
-    const int first_row = row + thread / 32 * 16;
-    const int channel = (EPILOGUE == SILU_MUL ? first_row / 2 : first_row) + thread % 32 / 4;
-    const int first_token = token + thread % 4 * 2;
-#pragma unroll
-    for (int i = 0; i < REGISTERS / 4; i++) {
+// Where a warp's sums of 16 rows and 8 tokens go, with all that storing them reads: fetched before they are known.
+template <int EPILOGUE, bool OUT_F32>
+class OutputFragment {
+  public:
+    // `row` and `token` are the first of the fragment; m and n are the shape of out.
+    __device__ __forceinline__ OutputFragment(const float* x_scale, void* out, int row, int token, int m, int n, int lane)
+        : out_(out), channel_((EPILOGUE == SILU_MUL ? row / 2 : row) + lane / 4), token_(token + lane % 4 * 2), m_(m), n_(n) {
 #pragma unroll
         for (int odd = 0; odd < 2; odd++) {
-            const int t = first_token + 8 * i + odd;
-            if (t >= m) {
+            const int t = token_ + odd;
+            scale_[odd] = t < m ? x_scale[t] : 0.0f;
+            if constexpr (EPILOGUE == RESIDUAL_ADD) {
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    const int channel = channel_ + 8 * half;
+                    added_[odd][half] =
+                        t < m && channel < n ? static_cast<const bf16*>(out)[i64(t) * n + channel] : bf16{0};
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void store(const float* sum, const RowScales& row_scales) const {
+#pragma unroll
+        for (int odd = 0; odd < 2; odd++) {
+            const int t = token_ + odd;
+            if (t >= m_) {
                 continue;
             }
-            const float scale = x_scale[t];
-            const float upper = scale * row_scales.upper * sum[4 * i + odd];
-            const float lower = scale * row_scales.lower * sum[4 * i + 2 + odd];
-            const i64 at = i64(t) * n + channel;
+            const float upper = scale_[odd] * row_scales.upper * sum[odd];
+            const float lower = scale_[odd] * row_scales.lower * sum[2 + odd];
+            const i64 at = i64(t) * n_ + channel_;
             if constexpr (EPILOGUE == SILU_MUL) {
-                if (channel < n) {
-                    static_cast<bf16*>(out)[at] = to_bf16(silu_approx(upper) * lower);
+                if (channel_ < n_) {
+                    static_cast<bf16*>(out_)[at] = to_bf16(silu_approx(upper) * lower);
                 }
             } else {
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
-                    if (channel + 8 * half < n) {
+                    if (channel_ + 8 * half < n_) {
                         const float y = half == 0 ? upper : lower;
-                        const i64 index = at + 8 * half;
                         if constexpr (OUT_F32) {
-                            static_cast<float*>(out)[index] = y;
+                            static_cast<float*>(out_)[at + 8 * half] = y;
                         } else {
-                            bf16* target = static_cast<bf16*>(out) + index;
-                            *target = to_bf16(EPILOGUE == RESIDUAL_ADD ? to_float(*target) + y : y);
+                            static_cast<bf16*>(out_)[at + 8 * half] =
+                                to_bf16(EPILOGUE == RESIDUAL_ADD ? to_float(added_[odd][half]) + y : y);
                         }
                     }
                 }
             }
         }
+    }
+
+  private:
+    void* out_;
+    int channel_;
+    int token_;
+    int m_;
+    int n_;
+    float scale_[2];
+    bf16 added_[2][2];
+};
+
+// `row` and `token` are the first of the warpgroup's tile.
+template <int EPILOGUE, bool OUT_F32, int REGISTERS>
+__device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], const RowScales& row_scales,
+                                             const float* x_scale, void* out, int row, int token, int m, int n,
+                                             int thread) {
+#pragma unroll
+    for (int i = 0; i < REGISTERS / 4; i++) {
+        const OutputFragment<EPILOGUE, OUT_F32> fragment(x_scale, out, row + thread / 32 * 16, token + 8 * i, m, n,
+                                                         thread % 32);
+        fragment.store(sum + 4 * i, row_scales);
     }
 }
 

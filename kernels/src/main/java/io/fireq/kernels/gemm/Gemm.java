@@ -21,18 +21,20 @@ public final class Gemm implements AutoCloseable {
     private final CudaContext context;
     private final RepackInt4 repack;
     private final Int4Fp8Gemm fast;
+    private final SkinnyGemm skinny;
     private final PlainGemm plain;
 
     public Gemm(CudaContext context) {
         this.context = context;
         this.repack = new RepackInt4(context);
         this.fast = new Int4Fp8Gemm(context);
+        this.skinny = new SkinnyGemm(context);
         this.plain = new PlainGemm(context);
     }
 
     /** The kernels to build, without those of {@link PlainGemm}. */
     public static List<KernelSpec> specs() {
-        return Stream.concat(RepackInt4.specs().stream(), Int4Fp8Gemm.specs().stream()).toList();
+        return Stream.of(RepackInt4.specs(), Int4Fp8Gemm.specs(), SkinnyGemm.specs()).flatMap(List::stream).toList();
     }
 
     /**
@@ -105,7 +107,7 @@ public final class Gemm implements AutoCloseable {
         if (weight.plainReason().isPresent()) {
             plain.launch(stream, x, xScale, m, weight.source(), epilogue, out);
         } else {
-            fast.launch(stream, x, xScale, m, weight, epilogue, false, out);
+            launchFast(stream, x, xScale, m, weight, epilogue, false, out);
         }
     }
 
@@ -123,8 +125,22 @@ public final class Gemm implements AutoCloseable {
         if (weight.plainReason().isPresent()) {
             plain.launchFloat(stream, x, xScale, m, weight.source(), out);
         } else {
-            fast.launch(stream, x, xScale, m, weight, Epilogue.STORE, true, out);
+            launchFast(stream, x, xScale, m, weight, Epilogue.STORE, true, out);
         }
+    }
+
+    private void launchFast(CudaStream stream, DeviceBuffer x, DeviceBuffer xScale, int m, GemmWeight weight,
+            Epilogue epilogue, boolean outF32, DeviceBuffer out) {
+        if (m <= SkinnyGemm.MAX_TOKENS) {
+            skinny.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
+        } else {
+            fast.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
+        }
+    }
+
+    /** The launcher for few tokens, likewise. */
+    SkinnyGemm skinny() {
+        return skinny;
     }
 
     /** The fast kernel's launcher, for tests and benchmarks that pick the kernel themselves. */

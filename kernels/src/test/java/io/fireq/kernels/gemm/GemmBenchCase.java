@@ -133,6 +133,15 @@ public final class GemmBenchCase implements AutoCloseable {
                         .filter(plan -> plan.cost() < 4 * chosen.cost()).toList()
                 : List.of(chosen);
         List<Timing> timings = new ArrayList<>();
+        if (m <= SkinnyGemm.MAX_TOKENS) {
+            LaunchTimer.Timing timing = new LaunchTimer(context, stream).recorded(i -> gemm.skinny().launch(stream, x, xScale,
+                    m, weights.get(i % weights.size()), epilogue(), false, out), budgetMillis);
+            String kernel = SkinnyGemm.config(m, weights.get(0), epilogue(), false).describe() + " *";
+            timings.add(new Timing(kernel, timing.median(), timing.low(), timing.high()));
+            if (!all) {
+                return timings;
+            }
+        }
         for (GemmPlan plan : plans) {
             timings.add(time(m, plan, plan.config().equals(chosen.config()), budgetMillis));
         }

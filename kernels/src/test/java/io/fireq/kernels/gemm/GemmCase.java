@@ -20,6 +20,8 @@ final class GemmCase implements AutoCloseable {
     /** The tensor core aligns addends to the largest and keeps about 14 bits: shares of the sum of all magnitudes. */
     private static final double PROMOTED_NOISE = 0x1p-12;
     private static final double RUNNING_SUM_NOISE = 0x1p-10;
+    /** The skinny kernel's sums are float32. */
+    private static final double FLOAT32_NOISE = 0x1p-18;
     private static final int SAMPLES = 500;
     private static final byte POISON = (byte) 0xff;
 
@@ -157,6 +159,14 @@ final class GemmCase implements AutoCloseable {
 
     /** Checks every kernel that can serve the problem, with each epilogue, and float32 output. */
     void checkEveryKernel() {
+        if (m <= SkinnyGemm.MAX_TOKENS) {
+            for (Epilogue epilogue : epilogues()) {
+                checkSkinny(epilogue, false);
+            }
+            if (!gated) {
+                checkSkinny(Epilogue.STORE, true);
+            }
+        }
         for (Epilogue epilogue : epilogues()) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
             GemmHeuristics.candidates(problem).forEach(config -> check(GemmHeuristics.plan(config, problem, nSms())));
@@ -167,9 +177,13 @@ final class GemmCase implements AutoCloseable {
         }
     }
 
-    /** Checks the kernels that the heuristics pick. */
+    /** Checks the kernels that {@link Gemm} picks. */
     void checkChosenKernel() {
         for (Epilogue epilogue : epilogues()) {
+            if (m <= SkinnyGemm.MAX_TOKENS) {
+                checkSkinny(epilogue, false);
+                continue;
+            }
             check(GemmHeuristics.choose(Int4Fp8Gemm.problem(m, weight, epilogue, false, out), nSms()));
         }
     }
@@ -193,6 +207,14 @@ final class GemmCase implements AutoCloseable {
         if (epilogue == Epilogue.RESIDUAL_ADD) {
             out.copyAsync(gpu.stream(), 0, deviceResidual, 0, deviceResidual.byteSize());
         }
+    }
+
+    private void checkSkinny(Epilogue epilogue, boolean outF32) {
+        prepareOut(epilogue);
+        gemm.skinny().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
+        gpu.context().synchronize();
+        compare(SkinnyGemm.config(m, weight, epilogue, outF32).describe() + " " + epilogue + (outF32 ? " f32" : ""),
+                epilogue, outF32, FLOAT32_NOISE);
     }
 
     private void check(GemmPlan plan) {
@@ -256,21 +278,30 @@ final class GemmCase implements AutoCloseable {
     /** Runs every kernel often, with {@code disturb} before each run, and compares bits with the first run. */
     void checkBitsRepeat(int runs, IntConsumer disturb) {
         for (Epilogue epilogue : epilogues()) {
+            if (m <= SkinnyGemm.MAX_TOKENS) {
+                checkBitsRepeat("skinny " + epilogue, epilogue, runs, disturb, () -> gemm.skinny().launch(gpu.stream(),
+                        deviceX, deviceXScale, m, weight, epilogue, false, out));
+            }
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
             for (GemmConfig config : GemmHeuristics.candidates(problem)) {
                 GemmPlan plan = GemmHeuristics.plan(config, problem, nSms());
-                byte[] first = null;
-                for (int run = 0; run < runs; run++) {
-                    prepareOut(epilogue);
-                    disturb.accept(run);
-                    gemm.fast().launch(gpu.stream(), deviceX, deviceXScale, m, weight, plan, out);
-                    gpu.context().synchronize();
-                    byte[] bytes = gpu.bytes(out);
-                    first = first == null ? bytes : first;
-                    Comparer.identical("run %d of %s %s, m=%d, %s".formatted(run, config.describe(), epilogue, m, random),
-                            new int[] {bytes.length}, bytes, first);
-                }
+                checkBitsRepeat(config.describe() + " " + epilogue, epilogue, runs, disturb, () -> gemm.fast().launch(
+                        gpu.stream(), deviceX, deviceXScale, m, weight, plan, out));
             }
+        }
+    }
+
+    private void checkBitsRepeat(String kernel, Epilogue epilogue, int runs, IntConsumer disturb, Runnable launch) {
+        byte[] first = null;
+        for (int run = 0; run < runs; run++) {
+            prepareOut(epilogue);
+            disturb.accept(run);
+            launch.run();
+            gpu.context().synchronize();
+            byte[] bytes = gpu.bytes(out);
+            first = first == null ? bytes : first;
+            Comparer.identical("run %d of %s, m=%d, %s".formatted(run, kernel, m, random), new int[] {bytes.length},
+                    bytes, first);
         }
     }
 
