@@ -25,8 +25,9 @@ __device__ __forceinline__ ScaleZero kv_scale_zero(float min, float max) {
     }
 }
 
-__device__ __forceinline__ int kv_encode(float x, float scale, float zero) {
-    return int(clamp_to_code(rintf(x / scale) + zero));
+// The code of x, given x / scale.
+__device__ __forceinline__ int kv_encode(float quotient, float zero) {
+    return int(clamp_to_code(rintf(quotient) + zero));
 }
 
 }  // namespace fireq

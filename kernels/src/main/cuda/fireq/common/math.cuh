@@ -20,6 +20,14 @@ __device__ __forceinline__ float silu(float g) {
     return g / (1.0f + expf(-g));
 }
 
+// a / b, correctly rounded like the division but for results near the smallest normal number; `reciprocal` is 1 / b,
+// correctly rounded. For many quotients with one divisor (Markstein 1990).
+__device__ __forceinline__ float divide(float a, float b, float reciprocal) {
+    const float quotient = a * reciprocal;
+    const float remainder = fmaf(-quotient, b, a);
+    return fmaf(remainder, reciprocal, quotient);
+}
+
 struct Sum {
     static __device__ __forceinline__ float identity() { return 0.0f; }
     __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }

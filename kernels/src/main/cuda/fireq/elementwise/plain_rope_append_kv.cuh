@@ -53,7 +53,7 @@ __device__ __forceinline__ void append_head(float* head, const KvLayout& layout,
         const float scale = to_float(param.scale);
         const float zero = to_float(param.zero);
         for (int c = lane; c < layout.group_size; c += WARP_SIZE) {
-            values[c] = float(kv_encode(values[c], scale, zero));
+            values[c] = float(kv_encode(values[c] / scale, zero));
         }
         if (lane == 0) {
             params[row * layout.groups() + group] = param;

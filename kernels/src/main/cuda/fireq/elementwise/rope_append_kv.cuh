@@ -18,8 +18,8 @@
  * Numerics   float32 without contraction, so rotated values, scales, zeros and codes are the oracle's bit for bit.
  *            hadamard: over blocks of hadamard_block channels (0: none), butterflies of distance 1, 2, 4, .. and one
  *            multiplication by 1 / sqrt(hadamard_block). Formats of the cache: attention/kv_encode.cuh
- * Work       grid.x tokens, grid.y CTAs that share the heads of a token. LANES lanes take a head and 4 channels each: 2j,
- *            2j + 1 and the two that they are rotated with; the CTAs' lane groups stride over the heads
+ * Work       grid.x tokens, grid.y CTAs that share the heads of a token. LANES lanes take a head and 8 channels each;
+ *            the CTAs' lane groups stride over the heads
  * Pipeline   the next head is loaded while one is worked on
  * Smem map   none
  * Barriers   none
@@ -37,70 +37,93 @@
 
 namespace fireq {
 
-// Four channels of a head: 2j, 2j + 1, half + 2j, half + 2j + 1, j being the lane's number in its group.
+// Eight channels of a head: 4j .. 4j + 3 and the four that they are rotated with, j being the lane's number in its group.
 template <int HEAD_DIM>
 struct HeadPart {
-    static constexpr int LANES = HEAD_DIM / 4;
+    static constexpr int CHANNELS = 8;
+    static constexpr int RUN = CHANNELS / 2;
+    static constexpr int LANES = HEAD_DIM / CHANNELS;
     static constexpr int HALF = HEAD_DIM / 2;
 
-    float at[4];
+    float at[CHANNELS];
 
     static __device__ __forceinline__ int lane() { return threadIdx.x % LANES; }
 
     // As it lies in memory.
     template <class T>
     struct Raw {
-        Packed<T, 2> low;
-        Packed<T, 2> high;
+        Packed<T, RUN> low;
+        Packed<T, RUN> high;
 
         static __device__ __forceinline__ Raw load(const T* head) {
-            return Raw{reinterpret_cast<const Packed<T, 2>*>(head)[lane()],
-                       reinterpret_cast<const Packed<T, 2>*>(head + HALF)[lane()]};
+            return Raw{reinterpret_cast<const Packed<T, RUN>*>(head)[lane()],
+                       reinterpret_cast<const Packed<T, RUN>*>(head + HALF)[lane()]};
         }
     };
 
     template <class T>
     static __device__ __forceinline__ HeadPart of(const Raw<T>& raw) {
-        return HeadPart{{as_float(raw.low.at[0]), as_float(raw.low.at[1]), as_float(raw.high.at[0]),
-                         as_float(raw.high.at[1])}};
+        HeadPart part;
+#pragma unroll
+        for (int i = 0; i < RUN; i++) {
+            part.at[i] = as_float(raw.low.at[i]);
+            part.at[RUN + i] = as_float(raw.high.at[i]);
+        }
+        return part;
     }
 
-    __device__ __forceinline__ void rotate(const Packed<float, 2>& cos, const Packed<float, 2>& sin) {
+    __device__ __forceinline__ void rotate(const Packed<float, RUN>& cos, const Packed<float, RUN>& sin) {
 #pragma unroll
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < RUN; i++) {
             const float first = at[i];
-            const float second = at[i + 2];
+            const float second = at[RUN + i];
             at[i] = first * cos.at[i] - second * sin.at[i];
-            at[i + 2] = second * cos.at[i] + first * sin.at[i];
+            at[RUN + i] = second * cos.at[i] + first * sin.at[i];
         }
     }
 
     __device__ __forceinline__ void hadamard(int block, float factor) {
-        butterfly(at[0], at[1]);
-        butterfly(at[2], at[3]);
 #pragma unroll
-        for (int distance = 2; distance < HALF; distance *= 2) {
+        for (int i = 0; i < CHANNELS; i += 2) {
+            butterfly(at[i], at[i + 1]);
+        }
+#pragma unroll
+        for (int i = 0; i < CHANNELS; i++) {
+            if (i % 4 < 2 && 2 < block) {
+                butterfly(at[i], at[i + 2]);
+            }
+        }
+#pragma unroll
+        for (int distance = RUN; distance < HALF; distance *= 2) {
             if (distance < block) {
-                const bool is_upper = lane() & distance / 2;
+                const bool is_upper = lane() & distance / RUN;
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    const float other = __shfl_xor_sync(0xffffffffu, at[i], distance / 2);
+                for (int i = 0; i < CHANNELS; i++) {
+                    const float other = __shfl_xor_sync(0xffffffffu, at[i], distance / RUN);
                     at[i] = is_upper ? other - at[i] : at[i] + other;
                 }
             }
         }
         if (HALF < block) {
-            butterfly(at[0], at[2]);
-            butterfly(at[1], at[3]);
+#pragma unroll
+            for (int i = 0; i < RUN; i++) {
+                butterfly(at[i], at[RUN + i]);
+            }
         }
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < CHANNELS; i++) {
             at[i] *= factor;
         }
     }
 
+    // Over all channels of the head.
     template <class Op>
-    __device__ __forceinline__ float reduce(float value, Op op) const {
+    __device__ __forceinline__ float reduce(Op op) const {
+        float value = at[0];
+#pragma unroll
+        for (int i = 1; i < CHANNELS; i++) {
+            value = op(value, at[i]);
+        }
 #pragma unroll
         for (int distance = LANES / 2; distance > 0; distance /= 2) {
             value = op(value, __shfl_xor_sync(0xffffffffu, value, distance));
@@ -137,8 +160,8 @@ __global__ void __launch_bounds__(Config::THREADS)
     const int j = Part::lane();
     const int all_heads = n_heads + 2 * n_kv_heads;
     const i64 angle = i64(positions[token]) * Part::HALF;
-    const auto cosines = reinterpret_cast<const Packed<float, 2>*>(cos + angle)[j];
-    const auto sines = reinterpret_cast<const Packed<float, 2>*>(sin + angle)[j];
+    const auto cosines = reinterpret_cast<const Packed<float, Part::RUN>*>(cos + angle)[j];
+    const auto sines = reinterpret_cast<const Packed<float, Part::RUN>*>(sin + angle)[j];
     const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
     const int kv_block = slots[token] / kv_block_size;
     const int offset = slots[token] % kv_block_size;
@@ -165,7 +188,7 @@ __global__ void __launch_bounds__(Config::THREADS)
                 const int kv_head = is_query ? h / (n_heads / n_kv_heads) : h - n_heads;
                 const Part s = Part::of(Part::template Raw<float>::load(k_smooth + kv_head * HEAD_DIM));
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
+                for (int i = 0; i < Part::CHANNELS; i++) {
                     x.at[i] = is_query ? x.at[i] / s.at[i] : x.at[i] * s.at[i];
                 }
             }
@@ -175,21 +198,22 @@ __global__ void __launch_bounds__(Config::THREADS)
             turned.hadamard(hadamard_block, hadamard_factor);
             x = is_value ? x : turned;
         }
-        const float low = fminf(fminf(x.at[0], x.at[1]), fminf(x.at[2], x.at[3]));
-        const float high = fmaxf(fmaxf(x.at[0], x.at[1]), fmaxf(x.at[2], x.at[3]));
-        const float min = x.reduce(low, Min());
-        const float max = x.reduce(high, Max());
+        const float min = x.reduce(Min());
+        const float max = x.reduce(Max());
         if (!exists) {
             continue;
         }
         if (is_query) {
             const RowScale scale = RowScale::of(fmaxf(fabsf(min), fabsf(max)));
             const i64 row = i64(token) * n_heads + h;
-            auto* codes = reinterpret_cast<Packed<e4m3, 2>*>(query + row * HEAD_DIM);
-            const float lower[2] = {x.at[0], x.at[1]};
-            const float upper[2] = {x.at[2], x.at[3]};
-            codes[j] = scale.quantize(lower);
-            codes[j + LANES] = scale.quantize(upper);
+            auto* codes = reinterpret_cast<Packed<e4m3, Part::RUN>*>(query + row * HEAD_DIM);
+            float run[2][Part::RUN];
+#pragma unroll
+            for (int i = 0; i < Part::CHANNELS; i++) {
+                run[i / Part::RUN][i % Part::RUN] = x.at[i];
+            }
+            codes[j] = scale.quantize(run[0]);
+            codes[j + LANES] = scale.quantize(run[1]);
             if (j == 0) {
                 query_scale[row] = scale.scale;
             }
@@ -199,14 +223,16 @@ __global__ void __launch_bounds__(Config::THREADS)
             const ScaleZero param = kv_scale_zero<Config::SYMMETRIC>(min, max);
             const float scale = to_float(param.scale);
             const float zero = to_float(param.zero);
-            int code[4];
+            const float reciprocal = 1.0f / scale;
+            u32 code[2] = {0, 0};
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                code[i] = kv_encode(x.at[i], scale, zero);
+            for (int i = 0; i < Part::CHANNELS; i++) {
+                const float quotient = divide(x.at[i], scale, reciprocal);
+                code[i / Part::RUN] |= u32(kv_encode(quotient, zero)) << i % Part::RUN * 4;
             }
-            u8* codes = (is_value ? v_codes : k_codes) + row * ROW_BYTES;
-            codes[j] = u8(code[0] | code[1] << 4);
-            codes[j + LANES] = u8(code[2] | code[3] << 4);
+            u16* codes = reinterpret_cast<u16*>((is_value ? v_codes : k_codes) + row * ROW_BYTES);
+            codes[j] = u16(code[0]);
+            codes[j + LANES] = u16(code[1]);
             if (j == 0) {
                 (is_value ? v_params : k_params)[row] = param;
             }

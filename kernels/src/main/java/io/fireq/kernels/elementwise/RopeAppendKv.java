@@ -29,7 +29,7 @@ public final class RopeAppendKv {
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
     private static final int[] HEAD_DIMS = {64, 128};
-    private static final int CHANNELS_PER_LANE = 4;
+    private static final int CHANNELS_PER_LANE = 8;
 
     private final Map<KernelSpec, KernelFunction> kernels = new HashMap<>();
     private final int maxSmemBytes;
