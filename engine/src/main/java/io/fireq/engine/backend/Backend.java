@@ -5,6 +5,7 @@ import io.fireq.engine.tensor.WeightMatrix;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Supplier;
 
 /**
  * The operations a Llama is made of, on one device. The model calls them in order; each works on all token rows of the
@@ -79,6 +80,19 @@ public interface Backend extends AutoCloseable {
 
     /** Starts a step: the operations that follow work on this batch. */
     void begin(Batch batch);
+
+    /**
+     * Runs a step: begins it and lets {@code program} queue its operations.
+     *
+     * @param program ends with {@link #logits}, whose result it returns. It queues the same operations with the same
+     *                operands whatever the batch: a backend that has seen it work on a batch of this shape may repeat what
+     *                it did without calling it
+     * @return the program's logits
+     */
+    default Logits step(Batch batch, Supplier<Logits> program) {
+        begin(batch);
+        return program.get();
+    }
 
     /** {@code out[t,:] = table[tokenIds[t],:]}. */
     void embed(Weight table, Rows out);

@@ -25,6 +25,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -57,6 +59,9 @@ public final class CudaBackend implements Backend {
     private final Launchers launchers;
     private final Map<float[], DeviceBuffer> rotaryTables = new IdentityHashMap<>();
     private final List<Operation> collected = new ArrayList<>();
+    /** What batches must pass for the collected operations. */
+    private final List<Consumer<Batch>> checks = new ArrayList<>();
+    private Object program;
     private Thread currentThread;
     private int smallestCapacity = Integer.MAX_VALUE;
     private List<CudaKvCache> caches = List.of();
@@ -231,6 +236,24 @@ public final class CudaBackend implements Backend {
         inputs.upload(collecting && bucket > batch.nSeqs() ? padded(bucket) : batch);
     }
 
+    @Override
+    public Logits step(Batch newBatch, Supplier<Logits> newProgram) {
+        begin(newBatch);
+        if (collecting) {
+            DecodeGraphs.Step step = graphs.replay(inputs.layout(), newProgram, batch);
+            if (step != null) {
+                logits = new CudaLogits(outputs, batch.logitRows().length, batch.samplers().length, step.vocabSize());
+                return logits;
+            }
+        }
+        program = newProgram;
+        try {
+            return newProgram.get();
+        } finally {
+            program = null;
+        }
+    }
+
     private Batch padded(int bucket) {
         CudaKvCache cache = caches.get(0);
         return DecodePadding.pad(batch, bucket, cache.paddingBlock(), cache.spec().kvBlockSize());
@@ -238,9 +261,20 @@ public final class CudaBackend implements Backend {
 
     /** Launches the operations of a step that has not come to its logits. */
     void flush() {
-        if (!collected.isEmpty()) {
-            launchCollected();
-            collected.clear();
+        launchCollected();
+        forgetCollected();
+    }
+
+    private void forgetCollected() {
+        collected.clear();
+        checks.clear();
+    }
+
+    /** Applies to the batch, and to those of later steps that repeat this one. */
+    private void check(Consumer<Batch> check) {
+        check.accept(batch);
+        if (collecting) {
+            checks.add(check);
         }
     }
 
@@ -262,7 +296,7 @@ public final class CudaBackend implements Backend {
     public void embed(Weight table, Rows out) {
         CudaWeight weight = (CudaWeight) table;
         CudaRows target = rowsOf("embed out", out, weight.k());
-        BackendChecks.tokenIds(batch, weight.n());
+        check(b -> BackendChecks.tokenIds(b, weight.n()));
         submit(new Operation.Embed(weight, target));
     }
 
@@ -298,7 +332,7 @@ public final class CudaBackend implements Backend {
         CudaQuantizedRows target =
                 quantizedOf("ropeAppendKv query", query, spec.nHeads() * spec.headDim(), spec.nHeads());
         if (slotsCheckedFor != kv.spec()) { // once for all layers
-            BackendChecks.slots(batch, kv.spec(), spec);
+            check(b -> BackendChecks.slots(b, kv.spec(), spec));
             slotsCheckedFor = kv.spec();
         }
         submit(new Operation.RopeAppendKv(input, (CudaAttention) attention, kv, target));
@@ -312,7 +346,7 @@ public final class CudaBackend implements Backend {
         CudaQuantizedRows input = quantizedOf("attention query", query, width, spec.nHeads());
         CudaRows target = rowsOf("attention out", out, width);
         if (tablesCheckedFor != kv.spec()) {
-            BackendChecks.blockTables(batch, kv.spec());
+            check(b -> BackendChecks.blockTables(b, kv.spec()));
             tablesCheckedFor = kv.spec();
         }
         submit(new Operation.Attend(input, (CudaAttention) attention, kv, target));
@@ -324,16 +358,17 @@ public final class CudaBackend implements Backend {
         weight.requireQuantized();
         CudaRows input = rowsOf("logits hidden", hidden, weight.k());
         BackendChecks.norm(normWeight.size(), weight.k());
-        BackendChecks.logitRows(batch);
+        check(BackendChecks::logitRows);
         int nLogits = batch.logitRows().length;
         if (nLogits > 0) {
             submit(new Operation.ComputeLogits(input, (CudaVector) normWeight, epsilon, weight, outputs));
         }
         if (collecting) {
             try {
-                graphs.run(inputs.layout(), collected, this::launchCollected);
+                graphs.run(inputs.layout(), new DecodeGraphs.Step(program, collected, checks, weight.n()),
+                        this::launchCollected);
             } finally {
-                collected.clear();
+                forgetCollected();
             }
         }
         logits = new CudaLogits(outputs, nLogits, batch.samplers().length, weight.n());
