@@ -22,6 +22,7 @@ public final class Gemm implements AutoCloseable {
     private final RepackInt4 repack;
     private final Int4Fp8Gemm fast;
     private final SkinnyGemm skinny;
+    private final NarrowGemm narrow;
     private final PlainGemm plain;
 
     public Gemm(CudaContext context) {
@@ -29,12 +30,13 @@ public final class Gemm implements AutoCloseable {
         this.repack = new RepackInt4(context);
         this.fast = new Int4Fp8Gemm(context);
         this.skinny = new SkinnyGemm(context);
+        this.narrow = new NarrowGemm(context);
         this.plain = new PlainGemm(context);
     }
 
     /** The kernels to build, without those of {@link PlainGemm}. */
     public static List<KernelSpec> specs() {
-        return Stream.of(RepackInt4.specs(), Int4Fp8Gemm.specs(), SkinnyGemm.specs()).flatMap(List::stream).toList();
+        return Stream.of(RepackInt4.specs(), Int4Fp8Gemm.specs(), SkinnyGemm.specs(), NarrowGemm.specs()).flatMap(List::stream).toList();
     }
 
     /**
@@ -133,6 +135,8 @@ public final class Gemm implements AutoCloseable {
             Epilogue epilogue, boolean outF32, DeviceBuffer out) {
         if (m <= SkinnyGemm.MAX_TOKENS) {
             skinny.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
+        } else if (m <= NarrowGemm.MAX_TOKENS && weight.bits() == 4) {
+            narrow.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
         } else {
             fast.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
         }
@@ -141,6 +145,11 @@ public final class Gemm implements AutoCloseable {
     /** The launcher for few tokens, likewise. */
     SkinnyGemm skinny() {
         return skinny;
+    }
+
+    /** The launcher for some tens of tokens, likewise. */
+    NarrowGemm narrow() {
+        return narrow;
     }
 
     /** The fast kernel's launcher, for tests and benchmarks that pick the kernel themselves. */

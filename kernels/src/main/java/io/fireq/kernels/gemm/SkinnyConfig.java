@@ -7,13 +7,13 @@ import io.fireq.kernels.catalog.KernelSpec;
  * One instance of {@code sm90_int4_fp8_skinny}.
  *
  * @param tileM         the most tokens, a multiple of 8
+ * @param strips        strips of 16 packed rows that a CTA works on at a time
  * @param weightBits    4 for packed int4, 8 for e4m3
  * @param signMagnitude whether int4 codes are a sign and an index, {@link Int4Levels}
  * @param epilogue      what happens to the sums
  * @param outF32        whether the output is float32
  */
-record SkinnyConfig(int tileM, int weightBits, boolean signMagnitude, Epilogue epilogue, boolean outF32) {
-    private static final int STRIPS = 2;
+record SkinnyConfig(int tileM, int strips, int weightBits, boolean signMagnitude, Epilogue epilogue, boolean outF32) {
     private static final int SMEM_BYTES_PER_CTA = 200 << 10;
     private static final int WARP_SIZE = 32;
 
@@ -28,7 +28,7 @@ record SkinnyConfig(int tileM, int weightBits, boolean signMagnitude, Epilogue e
     }
 
     private int fragments() {
-        return STRIPS * tileM / 8;
+        return strips * tileM / 8;
     }
 
     private int xBytes() {
@@ -54,20 +54,20 @@ record SkinnyConfig(int tileM, int weightBits, boolean signMagnitude, Epilogue e
     }
 
     private int smemBytes(int stages) {
-        int ring = stages * (xBytes() + STRIPS * stripBytes() + Long.BYTES);
+        int ring = stages * (xBytes() + strips * stripBytes() + Long.BYTES);
         int sums = 2 * fragments() * 4 * WARP_SIZE * Float.BYTES;
         return warps() * (ring + sums) + 4 * Long.BYTES;
     }
 
     KernelSpec spec() {
         return new KernelSpec("gemm/sm90_int4_fp8_skinny.cuh", "sm90_int4_fp8_skinny", KernelConfig.empty()
-                .with("TILE_M", tileM).with("WARPS", warps()).with("STAGES", stages()).with("STRIPS", STRIPS)
+                .with("TILE_M", tileM).with("WARPS", warps()).with("STAGES", stages()).with("STRIPS", strips)
                 .with("WEIGHT_BITS", weightBits).with("SIGN_MAGNITUDE", signMagnitude)
                 .with("EPILOGUE", epilogue.ordinal()).with("OUT_F32", outF32).with("SMEM_BYTES", smemBytes()), true);
     }
 
-    /** For tables: {@code skinny 8}. */
+    /** For tables: {@code skinny 8x32}. */
     String describe() {
-        return "skinny %d".formatted(tileM);
+        return "skinny %dx%d".formatted(tileM, 16 * strips);
     }
 }

@@ -26,6 +26,7 @@ final class SkinnyGemm {
     private static final int ALIGNMENT = 16;
     private static final int FIRST_MAGNITUDE = 11;
     private static final int[] TILES = {8, 16};
+    private static final int MIN_STRIPS = 2;
 
     private final CudaContext context;
     private final TensorMapCache maps;
@@ -41,29 +42,48 @@ final class SkinnyGemm {
     static List<KernelSpec> specs() {
         List<KernelSpec> specs = new ArrayList<>();
         for (int tileM : TILES) {
-            for (Epilogue epilogue : Epilogue.values()) {
-                specs.add(new SkinnyConfig(tileM, 4, false, epilogue, false).spec());
-                specs.add(new SkinnyConfig(tileM, 4, true, epilogue, false).spec());
-                if (epilogue != Epilogue.SILU_MUL) {
-                    specs.add(new SkinnyConfig(tileM, 8, false, epilogue, false).spec());
-                }
+            for (int strips = MIN_STRIPS; strips <= maxStrips(tileM, 4); strips++) {
+                addSpecs(specs, tileM, strips, 4, false);
+                addSpecs(specs, tileM, strips, 4, true);
             }
-            specs.add(new SkinnyConfig(tileM, 4, false, Epilogue.STORE, true).spec());
-            specs.add(new SkinnyConfig(tileM, 4, true, Epilogue.STORE, true).spec());
-            specs.add(new SkinnyConfig(tileM, 8, false, Epilogue.STORE, true).spec());
+            addSpecs(specs, tileM, MIN_STRIPS, 8, false);
         }
         return specs;
     }
 
-    static SkinnyConfig config(int m, GemmWeight weight, Epilogue epilogue, boolean outF32) {
+    private static void addSpecs(List<KernelSpec> specs, int tileM, int strips, int bits, boolean signMagnitude) {
+        for (Epilogue epilogue : Epilogue.values()) {
+            if (bits == 4 || epilogue != Epilogue.SILU_MUL) {
+                specs.add(new SkinnyConfig(tileM, strips, bits, signMagnitude, epilogue, false).spec());
+            }
+        }
+        specs.add(new SkinnyConfig(tileM, strips, bits, signMagnitude, Epilogue.STORE, true).spec());
+    }
+
+    /** Three strips at a time are for CTAs that have three: shared memory holds that many for 8 tokens only. */
+    private static int maxStrips(int tileM, int bits) {
+        return bits == 4 && tileM == TILES[0] ? MIN_STRIPS + 1 : MIN_STRIPS;
+    }
+
+    private static int strips(int n, Epilogue epilogue) {
+        int channels = epilogue == Epilogue.SILU_MUL ? Int4Fp8WeightLayout.STRIP_ROWS / 2 : Int4Fp8WeightLayout.STRIP_ROWS;
+        return (n + channels - 1) / channels;
+    }
+
+    static SkinnyConfig config(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, int nSms) {
         int tileM = m <= TILES[0] ? TILES[0] : TILES[1];
-        return new SkinnyConfig(tileM, weight.bits(), weight.levels().isSignMagnitude(), epilogue, outF32);
+        int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
+        int stripsPerCta = (strips(n, epilogue) + nSms - 1) / nSms;
+        int max = maxStrips(tileM, weight.bits());
+        return new SkinnyConfig(tileM, stripsPerCta == max ? max : MIN_STRIPS, weight.bits(),
+                weight.levels().isSignMagnitude(), epilogue, outF32);
     }
 
     /** Queues a layer of at most {@link #MAX_TOKENS} tokens. */
     void launch(CudaStream stream, DeviceBuffer x, DeviceBuffer xScale, int m, GemmWeight weight, Epilogue epilogue,
             boolean outF32, DeviceBuffer out) {
-        SkinnyConfig config = config(m, weight, epilogue, outF32);
+        int nSms = context.device().nSms();
+        SkinnyConfig config = config(m, weight, epilogue, outF32, nSms);
         int k = weight.k();
         int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
         x.require(NAME, "x [m, k]", (long) m * k, 1);
@@ -73,12 +93,10 @@ final class SkinnyGemm {
             throw new IllegalArgumentException("%s: m=%d, x %s aligned to %d bytes; required m of 1..%d and alignment"
                     .formatted(NAME, m, x.isAligned(ALIGNMENT) ? "is" : "is not", ALIGNMENT, MAX_TOKENS));
         }
-        int stripRows = Int4Fp8WeightLayout.STRIP_ROWS;
-        int channelsPerStrip = epilogue == Epilogue.SILU_MUL ? stripRows / 2 : stripRows;
-        int strips = (n + channelsPerStrip - 1) / channelsPerStrip;
+        int strips = strips(n, epilogue);
         args.set(0, maps.e4m3(x, m, k, config.tileM()));
         if (config.weightBits() == 8) {
-            args.set(1, maps.e4m3(weight.codes(), weight.n(), k, stripRows));
+            args.set(1, maps.e4m3(weight.codes(), weight.n(), k, Int4Fp8WeightLayout.STRIP_ROWS));
         }
         args.set(2, weight.codes()).set(3, xScale).set(4, weight.rowScales()).set(5, out);
         args.set(6, m).set(7, n).set(8, weight.rows()).set(9, strips);
@@ -86,7 +104,7 @@ final class SkinnyGemm {
         for (int i = 0; i < 8; i++) {
             args.set(FIRST_MAGNITUDE + i, weight.levels().magnitudes()[i]);
         }
-        int ctas = Math.min(strips, context.device().nSms());
+        int ctas = Math.min(strips, nSms);
         kernels.computeIfAbsent(config, c -> context.kernel(c.spec())).launch(stream,
                 LaunchShape.of(ctas, config.threads()).smem(config.smemBytes()).overlapping(), args);
     }

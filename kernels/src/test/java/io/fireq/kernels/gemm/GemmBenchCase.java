@@ -9,6 +9,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Consumer;
 
 /** One weight shape for timing: enough copies of the packed weight that no launch finds it in L2. */
 public final class GemmBenchCase implements AutoCloseable {
@@ -133,17 +134,24 @@ public final class GemmBenchCase implements AutoCloseable {
                         .filter(plan -> plan.cost() < 4 * chosen.cost()).toList()
                 : List.of(chosen);
         List<Timing> timings = new ArrayList<>();
-        if (m <= SkinnyGemm.MAX_TOKENS) {
-            LaunchTimer.Timing timing = new LaunchTimer(context, stream).recorded(i -> gemm.skinny().launch(stream, x, xScale,
-                    m, weights.get(i % weights.size()), epilogue(), false, out), budgetMillis);
-            String kernel = SkinnyGemm.config(m, weights.get(0), epilogue(), false).describe() + " *";
-            timings.add(new Timing(kernel, timing.median(), timing.low(), timing.high()));
+        if (m <= NarrowGemm.MAX_TOKENS && weights.get(0).bits() == 4) {
+            boolean isSkinny = m <= SkinnyGemm.MAX_TOKENS;
+            if (isSkinny) {
+                timings.add(time(SkinnyGemm.config(m, weights.get(0), epilogue(), false, nSms).describe() + " *", budgetMillis,
+                        weight -> gemm.skinny().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
+            }
+            if (!isSkinny || all) {
+                timings.add(time(NarrowGemm.config(m, weights.get(0), epilogue(), false, nSms).describe()
+                        + (isSkinny ? "" : " *"), budgetMillis,
+                        weight -> gemm.narrow().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
+            }
             if (!all) {
                 return timings;
             }
         }
         for (GemmPlan plan : plans) {
-            timings.add(time(m, plan, plan.config().equals(chosen.config()), budgetMillis));
+            timings.add(time(plan.config().describe() + (plan.equals(chosen) ? " *" : ""), budgetMillis,
+                    weight -> gemm.fast().launch(stream, x, xScale, m, weight, plan, out)));
         }
         return timings;
     }
@@ -177,10 +185,10 @@ public final class GemmBenchCase implements AutoCloseable {
     }
 
     /** Each launch takes the next copy of the weight. */
-    private Timing time(int m, GemmPlan plan, boolean isChosen, double budgetMillis) {
-        LaunchTimer.Timing timing = new LaunchTimer(context, stream).recorded(i -> gemm.fast().launch(stream, x, xScale, m,
-                weights.get(i % weights.size()), plan, out), budgetMillis);
-        return new Timing(plan.config().describe() + (isChosen ? " *" : ""), timing.median(), timing.low(), timing.high());
+    private Timing time(String kernel, double budgetMillis, Consumer<GemmWeight> launch) {
+        LaunchTimer.Timing timing = new LaunchTimer(context, stream).recorded(
+                i -> launch.accept(weights.get(i % weights.size())), budgetMillis);
+        return new Timing(kernel, timing.median(), timing.low(), timing.high());
     }
 
     /** Most tokens that buffers are for. */

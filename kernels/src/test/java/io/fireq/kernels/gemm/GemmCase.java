@@ -159,13 +159,11 @@ final class GemmCase implements AutoCloseable {
 
     /** Checks every kernel that can serve the problem, with each epilogue, and float32 output. */
     void checkEveryKernel() {
-        if (m <= SkinnyGemm.MAX_TOKENS) {
-            for (Epilogue epilogue : epilogues()) {
-                checkSkinny(epilogue, false);
-            }
-            if (!gated) {
-                checkSkinny(Epilogue.STORE, true);
-            }
+        for (Epilogue epilogue : epilogues()) {
+            checkFew(epilogue, false);
+        }
+        if (!gated) {
+            checkFew(Epilogue.STORE, true);
         }
         for (Epilogue epilogue : epilogues()) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
@@ -180,8 +178,7 @@ final class GemmCase implements AutoCloseable {
     /** Checks the kernels that {@link Gemm} picks. */
     void checkChosenKernel() {
         for (Epilogue epilogue : epilogues()) {
-            if (m <= SkinnyGemm.MAX_TOKENS) {
-                checkSkinny(epilogue, false);
+            if (checkFew(epilogue, false)) {
                 continue;
             }
             check(GemmHeuristics.choose(Int4Fp8Gemm.problem(m, weight, epilogue, false, out), nSms()));
@@ -209,12 +206,28 @@ final class GemmCase implements AutoCloseable {
         }
     }
 
-    private void checkSkinny(Epilogue epilogue, boolean outF32) {
-        prepareOut(epilogue);
-        gemm.skinny().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
-        gpu.context().synchronize();
-        compare(SkinnyGemm.config(m, weight, epilogue, outF32).describe() + " " + epilogue + (outF32 ? " f32" : ""),
-                epilogue, outF32, FLOAT32_NOISE);
+    /** Checks the kernels for few tokens; false where there are too many. */
+    private boolean checkFew(Epilogue epilogue, boolean outF32) {
+        String output = " " + epilogue + (outF32 ? " f32" : "");
+        if (m <= SkinnyGemm.MAX_TOKENS) {
+            prepareOut(epilogue);
+            gemm.skinny().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
+            gpu.context().synchronize();
+            compare(SkinnyGemm.config(m, weight, epilogue, outF32, nSms()).describe() + output, epilogue, outF32,
+                    FLOAT32_NOISE);
+        }
+        if (canBeNarrow()) {
+            prepareOut(epilogue);
+            gemm.narrow().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
+            gpu.context().synchronize();
+            compare(NarrowGemm.config(m, weight, epilogue, outF32, nSms()).describe() + output, epilogue, outF32,
+                    RUNNING_SUM_NOISE);
+        }
+        return m <= SkinnyGemm.MAX_TOKENS || canBeNarrow();
+    }
+
+    private boolean canBeNarrow() {
+        return bits == 4 && m <= NarrowGemm.MAX_TOKENS;
     }
 
     private void check(GemmPlan plan) {
@@ -280,6 +293,10 @@ final class GemmCase implements AutoCloseable {
         for (Epilogue epilogue : epilogues()) {
             if (m <= SkinnyGemm.MAX_TOKENS) {
                 checkBitsRepeat("skinny " + epilogue, epilogue, runs, disturb, () -> gemm.skinny().launch(gpu.stream(),
+                        deviceX, deviceXScale, m, weight, epilogue, false, out));
+            }
+            if (canBeNarrow()) {
+                checkBitsRepeat("narrow " + epilogue, epilogue, runs, disturb, () -> gemm.narrow().launch(gpu.stream(),
                         deviceX, deviceXScale, m, weight, epilogue, false, out));
             }
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
