@@ -40,10 +40,10 @@ final class Int4Fp8Gemm implements AutoCloseable {
 
     static List<KernelSpec> specs() {
         List<KernelSpec> specs = new ArrayList<>();
-        for (GemmConfig tile : GemmHeuristics.TILES) {
-            addSpecs(specs, tile, 4, false);
-            addSpecs(specs, tile, 4, true);
-            addSpecs(specs, tile, 8, false);
+        for (GemmHeuristics.Tile tile : GemmHeuristics.TILES) {
+            addSpecs(specs, tile.config(), 4, false);
+            addSpecs(specs, tile.config(), 4, true);
+            addSpecs(specs, tile.config(), 8, false);
         }
         return specs;
     }

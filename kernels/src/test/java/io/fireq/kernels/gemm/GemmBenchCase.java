@@ -130,8 +130,8 @@ public final class GemmBenchCase implements AutoCloseable {
         int nSms = context.device().nSms();
         GemmPlan chosen = GemmHeuristics.choose(problem, nSms);
         List<GemmPlan> plans = all
-                ? GemmHeuristics.candidates(problem).stream().map(c -> GemmHeuristics.plan(c, problem, nSms))
-                        .filter(plan -> plan.cost() < 4 * chosen.cost()).toList()
+                ? GemmHeuristics.candidates(problem, nSms).stream()
+                        .filter(plan -> plan.micros() < 4 * chosen.micros()).toList()
                 : List.of(chosen);
         List<Timing> timings = new ArrayList<>();
         if (m <= NarrowGemm.MAX_TOKENS && weights.get(0).bits() == 4) {

@@ -167,11 +167,11 @@ final class GemmCase implements AutoCloseable {
         }
         for (Epilogue epilogue : epilogues()) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
-            GemmHeuristics.candidates(problem).forEach(config -> check(GemmHeuristics.plan(config, problem, nSms())));
+            GemmHeuristics.candidates(problem, nSms()).forEach(this::check);
         }
         if (!gated) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, Epilogue.STORE, true, out);
-            GemmHeuristics.candidates(problem).forEach(config -> check(GemmHeuristics.plan(config, problem, nSms())));
+            GemmHeuristics.candidates(problem, nSms()).forEach(this::check);
         }
     }
 
@@ -300,9 +300,8 @@ final class GemmCase implements AutoCloseable {
                         deviceX, deviceXScale, m, weight, epilogue, false, out));
             }
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
-            for (GemmConfig config : GemmHeuristics.candidates(problem)) {
-                GemmPlan plan = GemmHeuristics.plan(config, problem, nSms());
-                checkBitsRepeat(config.describe() + " " + epilogue, epilogue, runs, disturb, () -> gemm.fast().launch(
+            for (GemmPlan plan : GemmHeuristics.candidates(problem, nSms())) {
+                checkBitsRepeat(plan.config().describe() + " " + epilogue, epilogue, runs, disturb, () -> gemm.fast().launch(
                         gpu.stream(), deviceX, deviceXScale, m, weight, plan, out));
             }
         }
