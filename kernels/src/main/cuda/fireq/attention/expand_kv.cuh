@@ -117,20 +117,33 @@ __global__ void __launch_bounds__(Config::THREADS)
         *reinterpret_cast<float*>(record + Tile::BOUND) = __log2f(bound) - LOG2_E4M3_MAX;
     }
 
-    // Eight bytes of codes become 16 bytes, K where it belongs and V for the transposition below.
-    for (int i = threadIdx.x; i < TOKENS * HEAD_DIM / 16; i += THREADS) {
-        const int token = i / (HEAD_DIM / 16);
-        const int piece = i % (HEAD_DIM / 16);
+    // Eight bytes of codes become 16 bytes, K where it belongs and V for the transposition below. All are fetched before
+    // the first is used.
+    constexpr int PIECES = TOKENS * HEAD_DIM / 16 / THREADS;
+    static_assert(PIECES * THREADS * 16 == TOKENS * HEAD_DIM, "every thread has as many pieces");
+    uint2 k_nibbles[PIECES], v_nibbles[PIECES];
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        const int index = i * THREADS + threadIdx.x;
+        const i64 row = kv_row[index / (HEAD_DIM / 16)];
+        if (row >= 0) {
+            const i64 offset = row * ROW_BYTES + index % (HEAD_DIM / 16) * 8;
+            k_nibbles[i] = *reinterpret_cast<const uint2*>(k_codes + offset);
+            v_nibbles[i] = *reinterpret_cast<const uint2*>(v_codes + offset);
+        }
+    }
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        const int index = i * THREADS + threadIdx.x;
+        const int token = index / (HEAD_DIM / 16);
+        const int piece = index % (HEAD_DIM / 16);
         uint4 k = make_uint4(0, 0, 0, 0);
         uint4 v = make_uint4(0, 0, 0, 0);
         if (kv_row[token] >= 0) {
-            const i64 offset = kv_row[token] * ROW_BYTES + piece * 8;
-            const uint2 k_nibbles = *reinterpret_cast<const uint2*>(k_codes + offset);
-            const uint2 v_nibbles = *reinterpret_cast<const uint2*>(v_codes + offset);
-            expand_codes(k_nibbles.x, k_table[token], k.x, k.y);
-            expand_codes(k_nibbles.y, k_table[token], k.z, k.w);
-            expand_codes(v_nibbles.x, v_table[token], v.x, v.y);
-            expand_codes(v_nibbles.y, v_table[token], v.z, v.w);
+            expand_codes(k_nibbles[i].x, k_table[token], k.x, k.y);
+            expand_codes(k_nibbles[i].y, k_table[token], k.z, k.w);
+            expand_codes(v_nibbles[i].x, v_table[token], v.x, v.y);
+            expand_codes(v_nibbles[i].y, v_table[token], v.z, v.w);
         }
         *reinterpret_cast<uint4*>(record + Tile::K + swizzled<HEAD_DIM>(token, piece * 16)) = k;
         *reinterpret_cast<uint4*>(v_by_token + token * HEAD_DIM + piece * 16) = v;

@@ -5,12 +5,13 @@
 // log2(e) / sqrt(head_dim), enters with the exponent. Probabilities are 2^(x * factor - reference) where reference is at
 // least
 //
-//     max(x) * factor + max over the tiles so far of log2(v_scale / 448)
+//     max(x) * factor + log2(largest v_scale / 448)      over the tile
 //
 // so that probability * v_scale, which the tensor core multiplies, is at most 448. A reference that falls short is raised
-// by HEADROOM more than it must be, so that it holds for the tiles to come and what was accumulated need not be rescaled
-// at every new maximum; e4m3 keeps its relative precision over 2^14, so the room costs nothing. The sum of probabilities
-// and the accumulated output share this unit, and it cancels in their quotient.
+// by HEADROOM more than it must be, so that it holds for the tiles to come: nearly always a vote finds that it does, the
+// lanes of a quad need not agree on their maximum, and what was accumulated need not be rescaled. e4m3 keeps its relative
+// precision over 2^14, so the room costs nothing. The sum of probabilities and the accumulated output share this unit,
+// and it cancels in their quotient.
 #pragma once
 
 #include "fireq/attention/kv_tile.cuh"
@@ -27,16 +28,12 @@ struct OnlineSoftmax {
 
     float factor[2];
     int limit[2];  // last position that the row may see
-    float max[2];
-    float bound;
     float reference[2];
     float sum[2];  // of the columns of this lane
 
     __device__ __forceinline__ void reset() {
-        bound = Max::identity();
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            max[h] = Max::identity();
             reference[h] = Max::identity();
             sum[h] = 0.0f;
         }
@@ -58,10 +55,11 @@ struct OnlineSoftmax {
         }
     };
 
-    // Turns scores into probability * v_scale, in place. `v_scales` are those of the tile plus lane % 4. `rescale` is what
-    // the output accumulated before this tile must be multiplied with. Column 0 of `scores` is at `first_position`.
-    __device__ __forceinline__ void tile(float (&scores)[SCORES], const Scales& keys, const float4* v_scales,
-                                         float tile_bound, int first_position, bool masked, float (&rescale)[2]) {
+    // Turns scores into probability * v_scale, in place. `v_scales` are those of the tile plus lane % 4. True if the warp's
+    // references were raised: then `rescale` is what the output accumulated before this tile must be multiplied with.
+    // Column 0 of `scores` is at `first_position`.
+    __device__ __forceinline__ bool tile(float (&scores)[SCORES], const Scales& keys, const float4* v_scales, float bound,
+                                         int first_position, bool masked, float (&rescale)[2]) {
 #pragma unroll
         for (int i = 0; i < SCORES / 4; i++) {
 #pragma unroll
@@ -80,26 +78,34 @@ struct OnlineSoftmax {
         }
         Scales values;
         values.load(v_scales);
-        bound = fmaxf(bound, tile_bound);
+        float top[2];
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             // Two chains, so that the maximum is not one long dependency.
-            float even = max[h];
-            float odd = Max::identity();
+            float even = scores[2 * h];
+            float odd = scores[2 * h + 1];
 #pragma unroll
-            for (int i = 0; i < SCORES / 4; i++) {
+            for (int i = 1; i < SCORES / 4; i++) {
                 even = fmaxf(even, scores[4 * i + 2 * h]);
                 odd = fmaxf(odd, scores[4 * i + 2 * h + 1]);
             }
-            even = fmaxf(even, odd);
-            even = fmaxf(even, __shfl_xor_sync(0xffffffffu, even, 1));
-            max[h] = fmaxf(even, __shfl_xor_sync(0xffffffffu, even, 2));
-            const float least = fmaf(max[h], factor[h], bound);
-            const float next = least > reference[h] ? least + HEADROOM : reference[h];
-            rescale[h] = exp2_approx(reference[h] - next);
-            reference[h] = next;
-            sum[h] *= rescale[h];
+            top[h] = fmaxf(even, odd);
         }
+        const bool raised = __any_sync(0xffffffffu, fmaf(top[0], factor[0], bound) > reference[0] ||
+                                                        fmaf(top[1], factor[1], bound) > reference[1]);
+        if (raised) {
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                float max = fmaxf(top[h], __shfl_xor_sync(0xffffffffu, top[h], 1));
+                max = fmaxf(max, __shfl_xor_sync(0xffffffffu, max, 2));
+                const float least = fmaf(max, factor[h], bound);
+                const float next = least > reference[h] ? least + HEADROOM : reference[h];
+                rescale[h] = exp2_approx(reference[h] - next);
+                reference[h] = next;
+                sum[h] *= rescale[h];
+            }
+        }
+        float odd_sum[2] = {0.0f, 0.0f};
 #pragma unroll
         for (int i = 0; i < SCORES / 4; i++) {
 #pragma unroll
@@ -107,11 +113,14 @@ struct OnlineSoftmax {
                 const float p0 = exp2_approx(fmaf(scores[4 * i + 2 * h], factor[h], -reference[h]));
                 const float p1 = exp2_approx(fmaf(scores[4 * i + 2 * h + 1], factor[h], -reference[h]));
                 sum[h] += p0;
-                sum[h] += p1;
+                odd_sum[h] += p1;
                 scores[4 * i + 2 * h] = p0 * values.at[2 * i];
                 scores[4 * i + 2 * h + 1] = p1 * values.at[2 * i + 1];
             }
         }
+        sum[0] += odd_sum[0];
+        sum[1] += odd_sum[1];
+        return raised;
     }
 
     // What `tile` left in `scores` as the A fragments of the next product.

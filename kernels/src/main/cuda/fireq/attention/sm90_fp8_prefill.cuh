@@ -19,9 +19,11 @@
  *            counter, one KV head after another, long items first. The heads that share a KV head are packed into the
  *            rows of a tile: row = token * heads_per_kv + head, 64 rows per consumer warpgroup.
  *            Warpgroup 0 loads (one thread), PRODUCER_REGISTERS; the CONSUMERS others compute, CONSUMER_REGISTERS
- * Pipeline   three blocks in flight per consumer: while softmax works on block j + 1, the tensor core does
- *            O += P(j) V(j), then S(j + 2) = Q K(j + 2). The two are separate commit groups: wait<1> ends the first,
- *            whose P and O are then free to change, wait<0> the second.
+ * Pipeline   THREE_STAGES: while softmax works on block j + 1, the tensor core does O += P(j) V(j), then
+ *            S(j + 2) = Q K(j + 2). The two are separate commit groups: wait<1> ends the first, whose P and O are then
+ *            free to change, wait<0> the second. Otherwise S(j + 1) and O += P(j) V(j) are queued together and softmax
+ *            of j + 1 overlaps with the latter only; two consumers take turns to queue, so that one's products run
+ *            beside the other's softmax.
  *            barrier       initialised to   who arrives                  who waits    tx bytes
  *            query_full    1                producer                     consumers    query box (0 at the end)
  *            query_empty   4 * CONSUMERS    each consumer warp           producer     -
@@ -31,7 +33,7 @@
  *            0                           KV_STAGES * KvTile::STRIDE       K, V and their parameters
  *            +                           QUERY_STAGES * ROWS * HEAD_DIM   query rows, swizzled
  *            +                           sizeof(PrefillSmem)              items of the queries, barriers
- * Barriers   0 (__syncthreads) for the setup only
+ * Barriers   0 (__syncthreads) for the setup only; 1 and 2: the turn of a consumer (two consumers without THREE_STAGES)
  * Requires   one group per head (launcher), every item's tiles expanded by expand_kv in the launch before (launcher)
  * Not for    other head sizes, several groups per head: plain_paged_attention. Decode: sm90_int4kv_decode
  * Launcher   io.fireq.kernels.attention.Fp8PrefillAttention      Oracle  io.fireq.kernels.attention.AttentionOracle
@@ -69,6 +71,7 @@ struct PrefillShape {
     static constexpr int THREADS = 128 * (1 + CONSUMERS);
     static constexpr int CONSUMER_WARPS = 4 * CONSUMERS;
     static constexpr int WG_QUERY_BYTES = 64 * HEAD_DIM;
+    static constexpr bool TURNS = CONSUMERS == 2 && !Config::THREE_STAGES;
     static constexpr int QUERY_BYTES = CONSUMERS * WG_QUERY_BYTES;
     static constexpr Swizzle K_SWIZZLE = HEAD_DIM == 128 ? Swizzle::B128 : Swizzle::B64;
     static constexpr Swizzle V_SWIZZLE = KV_TILE == 128 ? Swizzle::B128 : Swizzle::B64;
@@ -148,6 +151,7 @@ struct PrefillConsumer {
     Stage<Shape::KV_STAGES> k_stage;  // the next K to multiply
     int v_stage;                      // the next V to multiply
     u64 query;                        // descriptor of this warpgroup's rows
+    int warpgroup;
     Softmax softmax;
     int mask_from;  // tiles that reach beyond this position are masked
 
@@ -159,9 +163,11 @@ struct PrefillConsumer {
         }
     }
 
-    // Queues S = Q K of the next tile as one commit group.
+    // Until the next K is there.
+    __device__ __forceinline__ void wait_keys() const { mbarrier_wait(&smem.kv_full[k_stage.index], k_stage.phase); }
+
+    // Queues S = Q K of the next tile, for which wait_keys waited, as one commit group.
     __device__ __forceinline__ void start_scores(Scores& scores) {
-        mbarrier_wait(&smem.kv_full[k_stage.index], k_stage.phase);
         const u64 k = wgmma_descriptor(kv + k_stage.index * Tile::STRIDE + Tile::K, Shape::K_SWIZZLE, Shape::HEAD_DIM);
         wgmma_discard(scores);
         wgmma_fence();
@@ -197,9 +203,8 @@ struct PrefillConsumer {
         v_stage = after(v_stage);
     }
 
-    // References settle after a few tiles, so that most calls change nothing.
-    static __device__ __forceinline__ void apply(const float (&rescale)[2], Output& output) {
-        if (__any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f)) {
+    static __device__ __forceinline__ void apply(bool raised, const float (&rescale)[2], Output& output) {
+        if (raised) {
 #pragma unroll
             for (int i = 0; i < Shape::OutputMma::REGISTERS; i++) {
                 output[i] *= rescale[i / 2 % 2];
@@ -213,14 +218,27 @@ struct PrefillConsumer {
     }
 
     // Softmax of tile `index` of the sequence, which lies in `stage`: weights in the place of scores.
-    __device__ __forceinline__ void make_weights(int index, int stage, Scores& scores, const Keys& keys,
+    __device__ __forceinline__ bool make_weights(int index, int stage, Scores& scores, const Keys& keys,
                                                  float (&rescale)[2]) {
         const u8* tile = kv + stage * Tile::STRIDE;
         const float4* v_scales = reinterpret_cast<const float4*>(tile + Tile::V_SCALES) + threadIdx.x % 4;
         const float bound = *reinterpret_cast<const float*>(tile + Tile::BOUND);
         const int first_position = index * Shape::KV_TILE;
-        softmax.tile(scores, keys, v_scales, bound, first_position, first_position + Shape::KV_TILE - 1 > mask_from,
-                     rescale);
+        return softmax.tile(scores, keys, v_scales, bound, first_position,
+                            first_position + Shape::KV_TILE - 1 > mask_from, rescale);
+    }
+
+    // Two warpgroups take turns to queue their products, so that one's softmax meets the other's products.
+    __device__ __forceinline__ void wait_turn() const {
+        if constexpr (Shape::TURNS) {
+            named_barrier_sync(1 + warpgroup, 256);
+        }
+    }
+
+    __device__ __forceinline__ void pass_turn() const {
+        if constexpr (Shape::TURNS) {
+            named_barrier_arrive(2 - warpgroup, 256);
+        }
     }
 
     // With P(j) made and S(j + 1) queued: queues O += P(j) V(j) and, if LATER, S(j + 2); meanwhile makes P(j + 1).
@@ -234,12 +252,13 @@ struct PrefillConsumer {
         wgmma_pin(next_scores);
         start_output(output, probs, j > 0);
         if constexpr (LATER) {
+            wait_keys();
             start_scores(later_scores);
         }
-        make_weights(j + 1, after(v_stage), next_scores, keys, rescale);
+        const bool raised = make_weights(j + 1, after(v_stage), next_scores, keys, rescale);
         Softmax::pack(next_scores, next_probs);
         finish_output<LATER ? 1 : 0>(output, probs);
-        apply(rescale, output);
+        apply(raised, rescale, output);
     }
 
     // With P(j - 1) made: S(j), O += P(j - 1) V(j - 1) and the weights of tile j, where only the last two overlap; then
@@ -247,15 +266,18 @@ struct PrefillConsumer {
     __device__ __forceinline__ void short_step(int j, Output& output, Probs& probs, Scores& scores) {
         float rescale[2];
         Keys keys;
+        wait_keys();
+        load_keys(after(v_stage), keys);
+        wait_turn();
         start_scores(scores);
         start_output(output, probs, j > 1);
-        load_keys(after(v_stage), keys);
+        pass_turn();
         wgmma_wait<1>();
         wgmma_pin(scores);
-        make_weights(j, after(v_stage), scores, keys, rescale);
+        const bool raised = make_weights(j, after(v_stage), scores, keys, rescale);
         finish_output(output, probs);
         Softmax::pack(scores, probs);
-        apply(rescale, output);
+        apply(raised, rescale, output);
     }
 
     // The weighted sum over tiles 0..n_tiles - 1. `prepare` sets up `softmax` while the first scores are computed.
@@ -265,6 +287,7 @@ struct PrefillConsumer {
         Probs p;
         float unused[2];
         Keys keys;
+        wait_keys();
         start_scores(a);
         prepare();
         load_keys(v_stage, keys);
@@ -283,6 +306,7 @@ struct PrefillConsumer {
             Scores b;
             Probs r;
             if (n_tiles > 1) {
+                wait_keys();
                 start_scores(b);
             }
             make_weights(0, v_stage, a, keys, unused);
@@ -316,12 +340,16 @@ __device__ __forceinline__ void prefill_consumer(PrefillSmem<Config>& smem, cons
                                                  const float* query_scale, bf16* out, int n_heads, int heads_per_kv) {
     using Shape = PrefillShape<Config>;
     constexpr int HEAD_DIM = Shape::HEAD_DIM;
-    const int wg = threadIdx.x / 128 - 1;
+    // By way of a shuffle the compiler learns that it is the same in all lanes.
+    const int wg = __shfl_sync(0xffffffffu, int(threadIdx.x) / 128 - 1, 0);
     const int quad_lane = threadIdx.x % 4;
     const int first_row = wg * 64 + threadIdx.x % 128 / WARP_SIZE * 16 + threadIdx.x % WARP_SIZE / 4;
     const float score_scale = 1.4426950408889634f / sqrtf(float(HEAD_DIM));
     auto query_stage = Stage<Shape::QUERY_STAGES>::consumer();
-    PrefillConsumer<Config> consumer{smem, kv, Stage<Shape::KV_STAGES>::consumer(), 0};
+    PrefillConsumer<Config> consumer{smem, kv, Stage<Shape::KV_STAGES>::consumer(), 0, 0, wg};
+    if (wg == 1) {
+        consumer.pass_turn();
+    }
 
     while (true) {
         mbarrier_wait(&smem.query_full[query_stage.index], query_stage.phase);

@@ -23,15 +23,18 @@
  *            tile_scheduler.cuh. Rows are the M side of wgmma, tokens the N side. Warpgroups 0 .. WARPGROUPS - 1 decode
  *            and multiply 64 rows each, the last warpgroup's first thread loads. CLUSTER CTAs take neighbouring rows of
  *            the same tokens and share x by multicast
- * Pipeline   STAGES slots of TILE_K columns
- *            barrier     initialised to            who arrives                           who waits     tx bytes
- *            full[s]     1                         producer                              consumers     weights + x tile
- *            empty[s]    4 * WARPGROUPS * CLUSTER  each consumer warp of every CTA that  producer      -
- *                                                  x is multicast with
- *            residual[w] 1                         first thread of warpgroup w           warpgroup w   out tiles
+ * Pipeline   STAGES slots of TILE_K columns for x and as many for weights: int4 weights are needed a block earlier, to be
+ *            decoded, and are let go once they are in registers
+ *            barrier            initialised to            who arrives                    who waits     tx bytes
+ *            x_full[s]          1                         producer                       consumers     x tile
+ *            x_empty[s]         4 * WARPGROUPS * CLUSTER  each consumer warp of every    producer      -
+ *                                                         CTA that x is multicast with
+ *            weight_full[s]     1                         producer                       consumers     weights
+ *            weight_empty[s]    4 * WARPGROUPS            each consumer warp             producer      -
+ *            residual[w]        1                         first thread of warpgroup w    warpgroup w   out tiles
  * Smem map   0                              x, STAGES * TILE_M * TILE_K, swizzled 128 B
  *            + weights                      e4m3: STAGES * TILE_N * TILE_K, swizzled; int4: STAGES * WARPGROUPS chunks
- *            + barriers                     8 * (2 * STAGES + WARPGROUPS)
+ *            + barriers                     8 * (4 * STAGES + WARPGROUPS)
  *            + flags                        4 * WARPGROUPS (SPLIT_K)
  *            + out tiles (STAGED)           TILE_M / OUT_TOKENS * WARPGROUPS * OutTile, from a multiple of 1024
  *            + scales (STAGED)              WARPGROUPS * 4 * TILE_M
@@ -90,7 +93,7 @@ struct GemmShape {
 
     static constexpr int WEIGHT_AT = STAGES * X_BYTES;
     static constexpr int BARRIER_AT = WEIGHT_AT + STAGES * WEIGHT_BYTES;
-    static constexpr int FLAG_AT = BARRIER_AT + 8 * (2 * STAGES + WARPGROUPS);
+    static constexpr int FLAG_AT = BARRIER_AT + 8 * (4 * STAGES + WARPGROUPS);
     static constexpr int OUT_AT = align_up(FLAG_AT + 4 * WARPGROUPS, 1024);
     static constexpr int SCALE_AT = OUT_AT + WARPGROUPS * OUT_BYTES;
     static constexpr int SMEM_BYTES = SCALE_AT + WARPGROUPS * SCALE_BYTES;
@@ -118,13 +121,18 @@ struct GemmSmem {
     __device__ __forceinline__ float* x_scales(int warpgroup) const {
         return reinterpret_cast<float*>(base + Shape::SCALE_AT + warpgroup * Shape::SCALE_BYTES);
     }
-    __device__ __forceinline__ u64* full(int slot) const {
-        return reinterpret_cast<u64*>(base + Shape::BARRIER_AT) + slot;
-    }
-    __device__ __forceinline__ u64* empty(int slot) const { return full(Shape::STAGES + slot); }
-    __device__ __forceinline__ u64* residual(int warpgroup) const { return full(2 * Shape::STAGES + warpgroup); }
+    __device__ __forceinline__ u64* x_full(int slot) const { return barrier(slot); }
+    __device__ __forceinline__ u64* x_empty(int slot) const { return barrier(Shape::STAGES + slot); }
+    __device__ __forceinline__ u64* weight_full(int slot) const { return barrier(2 * Shape::STAGES + slot); }
+    __device__ __forceinline__ u64* weight_empty(int slot) const { return barrier(3 * Shape::STAGES + slot); }
+    __device__ __forceinline__ u64* residual(int warpgroup) const { return barrier(4 * Shape::STAGES + warpgroup); }
     __device__ __forceinline__ u32* flag(int warpgroup) const {
         return reinterpret_cast<u32*>(base + Shape::FLAG_AT) + warpgroup;
+    }
+
+  private:
+    __device__ __forceinline__ u64* barrier(int index) const {
+        return reinterpret_cast<u64*>(base + Shape::BARRIER_AT) + index;
     }
 };
 
@@ -178,12 +186,13 @@ class GemmProducer {
             ring.advance();
         }
         for (; more; more = blocks.next()) {
-            if constexpr (Shape::CLUSTER == 1) {
-                mbarrier_wait(smem.empty(ring.index), ring.phase);
-            } else {
-                mbarrier_wait_cluster(smem.empty(ring.index), ring.phase);
-            }
+            mbarrier_wait(smem.weight_empty(ring.index), ring.phase);
             load_weight(blocks, ring.index);
+            if constexpr (Shape::CLUSTER == 1) {
+                mbarrier_wait(smem.x_empty(ring.index), ring.phase);
+            } else {
+                mbarrier_wait_cluster(smem.x_empty(ring.index), ring.phase);
+            }
             load_x(blocks, ring.index);
             ring.advance();
         }
@@ -193,16 +202,17 @@ class GemmProducer {
     __device__ __forceinline__ void load_weight(const BlockCursor<Config>& at, int slot) const {
         // Weights that one tile of tokens reads are not needed again in this step.
         const CacheHint hint = grid.tiles_m == 1 ? CacheHint::EVICT_FIRST : CacheHint::EVICT_NORMAL;
-        mbarrier_arrive_expect_bytes(smem.full(slot), Shape::WEIGHT_BYTES + Shape::X_BYTES);
+        mbarrier_arrive_expect_bytes(smem.weight_full(slot), Shape::WEIGHT_BYTES);
         const int tile = at.tile.tile_n * Shape::CLUSTER + rank;
 #pragma unroll
         for (int w = 0; w < Shape::WARPGROUPS; w++) {
             const int rows64 = tile * Shape::WARPGROUPS + w;
             if constexpr (Shape::INT4) {
                 const i64 chunk = i64(rows64) * grid.k_blocks + at.k_block;
-                bulk_load(smem.weight(slot, w), weight + chunk * Int4Chunk::BYTES, Int4Chunk::BYTES, smem.full(slot), hint);
+                bulk_load(smem.weight(slot, w), weight + chunk * Int4Chunk::BYTES, Int4Chunk::BYTES, smem.weight_full(slot),
+                          hint);
             } else {
-                tma_load_2d(smem.weight(slot, w), weight_map, smem.full(slot), at.k_block * Shape::TILE_K, rows64 * 64,
+                tma_load_2d(smem.weight(slot, w), weight_map, smem.weight_full(slot), at.k_block * Shape::TILE_K, rows64 * 64,
                             hint);
             }
         }
@@ -213,10 +223,11 @@ class GemmProducer {
         constexpr u16 ALL = (1 << Shape::CLUSTER) - 1;
         const int column = at.k_block * Shape::TILE_K;
         const int row = at.tile.tile_m * Shape::TILE_M;
+        mbarrier_arrive_expect_bytes(smem.x_full(slot), Shape::X_BYTES);
         if constexpr (Shape::CLUSTER == 1) {
-            tma_load_2d(smem.x(slot), x_map, smem.full(slot), column, row);
+            tma_load_2d(smem.x(slot), x_map, smem.x_full(slot), column, row);
         } else {
-            tma_load_2d_multicast(smem.x(slot) + rank * ROWS * Shape::TILE_K, x_map, smem.full(slot), column,
+            tma_load_2d_multicast(smem.x(slot) + rank * ROWS * Shape::TILE_K, x_map, smem.x_full(slot), column,
                                   row + rank * ROWS, ALL);
         }
     }
@@ -237,14 +248,16 @@ class GemmConsumer {
     Int4Magnitudes magnitudes;
     int warpgroup;
     int thread;
-    Ring ring;
-    u32 empty_address;  // of slot 0's barrier in the CTA that this thread tells; 0 where it tells none
+    Ring ring;         // of x
+    Ring weight_ring;  // a block ahead of it
+    u32 empty_address;  // of slot 0's x_empty in the CTA that this thread tells; 0 where it tells none
 
     __device__ __forceinline__ GemmConsumer(const GemmSmem<Config>& smem_, const Int4Magnitudes& magnitudes_,
                                             int warpgroup_, int thread_)
-        : smem(smem_), magnitudes(magnitudes_), warpgroup(warpgroup_), thread(thread_), ring(Ring::consumer()) {
+        : smem(smem_), magnitudes(magnitudes_), warpgroup(warpgroup_), thread(thread_), ring(Ring::consumer()),
+          weight_ring(Ring::consumer()) {
         const int lane = thread % WARP_SIZE;
-        empty_address = lane < Shape::CLUSTER ? cluster_address_of(smem_address(smem.empty(0)), lane) : 0;
+        empty_address = lane < Shape::CLUSTER ? cluster_address_of(smem_address(smem.x_empty(0)), lane) : 0;
     }
 
     __device__ __forceinline__ void multiply(float (&sum)[REGISTERS], int blocks) {
@@ -257,11 +270,10 @@ class GemmConsumer {
         Fragments even;
         Fragments odd;
         int previous = -1;
-        mbarrier_wait(smem.full(ring.index), ring.phase);
+        Int4ChunkCodes first;
+        next_weight(first);
         if constexpr (Shape::INT4) {
-            Int4ChunkCodes codes;
-            load(codes);
-            even.decode(codes, magnitudes);
+            even.decode(first, magnitudes);
         }
         // Two fragment buffers: one is multiplied while the next block's is decoded.
         for (int block = 0;;) {
@@ -286,15 +298,15 @@ class GemmConsumer {
     __device__ __forceinline__ void step(float (&sum)[REGISTERS], Fragments& now, Fragments& next,
                                          int& previous, bool accumulate, bool more) {
         const int slot = ring.index;
+        mbarrier_wait(smem.x_full(slot), ring.phase);
         ring.advance();
         if constexpr (Config::PROMOTE) {
             float block_sum[REGISTERS];
             issue(block_sum, now, slot, false);
             if (more) {
-                mbarrier_wait(smem.full(ring.index), ring.phase);
+                Int4ChunkCodes codes;
+                next_weight(codes);
                 if constexpr (Shape::INT4) {
-                    Int4ChunkCodes codes;
-                    load(codes);
                     next.decode(codes, magnitudes);
                     // Here, in the shadow of the products, and not behind the wait.
                     next.pin();
@@ -314,10 +326,7 @@ class GemmConsumer {
             issue(sum, now, slot, accumulate);
             Int4ChunkCodes codes;
             if (more) {
-                mbarrier_wait(smem.full(ring.index), ring.phase);
-                if constexpr (Shape::INT4) {
-                    load(codes);
-                }
+                next_weight(codes);
             }
             // The block before this one is done: its slot and its fragments, `next`, are free.
             wgmma_wait<1>();
@@ -353,12 +362,29 @@ class GemmConsumer {
         wgmma_commit();
     }
 
-    // This lane's codes of the ring's current block.
-    __device__ __forceinline__ void load(Int4ChunkCodes& codes) const {
-        codes.load(smem.weight(ring.index, warpgroup) + thread / WARP_SIZE * Int4Chunk::STRIP_BYTES, thread % WARP_SIZE);
+    // Waits for the next block's weights; with int4 takes this lane's codes of them and lets their slot go.
+    __device__ __forceinline__ void next_weight(Int4ChunkCodes& codes) {
+        mbarrier_wait(smem.weight_full(weight_ring.index), weight_ring.phase);
+        if constexpr (Shape::INT4) {
+            codes.load(smem.weight(weight_ring.index, warpgroup) + thread / WARP_SIZE * Int4Chunk::STRIP_BYTES,
+                       thread % WARP_SIZE);
+            release_weight(weight_ring.index);
+        }
+        weight_ring.advance();
     }
 
+    __device__ __forceinline__ void release_weight(int slot) const {
+        __syncwarp();
+        if (thread % WARP_SIZE == 0) {
+            mbarrier_arrive(smem.weight_empty(slot));
+        }
+    }
+
+    // What a finished product has read.
     __device__ __forceinline__ void release(int slot) const {
+        if constexpr (!Shape::INT4) {
+            release_weight(slot);
+        }
         __syncwarp();
         if (empty_address != 0) {
             mbarrier_arrive_cluster_after_reading(empty_address + 8 * slot);
@@ -453,8 +479,10 @@ __global__ void __launch_bounds__(GemmShape<Config>::THREADS, 1)
     if (threadIdx.x == 0) {
         trap_unless(smem_address(smem_base) % 1024 == 0);
         for (int slot = 0; slot < Shape::STAGES; slot++) {
-            mbarrier_init(smem.full(slot), 1);
-            mbarrier_init(smem.empty(slot), 4 * Shape::WARPGROUPS * Shape::CLUSTER);
+            mbarrier_init(smem.x_full(slot), 1);
+            mbarrier_init(smem.x_empty(slot), 4 * Shape::WARPGROUPS * Shape::CLUSTER);
+            mbarrier_init(smem.weight_full(slot), 1);
+            mbarrier_init(smem.weight_empty(slot), 4 * Shape::WARPGROUPS);
         }
         for (int w = 0; w < Shape::WARPGROUPS; w++) {
             mbarrier_init(smem.residual(w), 1);

@@ -68,9 +68,10 @@ __device__ __forceinline__ u64 wgmma_descriptor(const void* smem, Swizzle swizzl
     return address | LEADING_UNUSED_WHEN_SWIZZLED << 16 | stride << 32 | u64(swizzle) << 62;
 }
 
-// The descriptor for a place `bytes` further along k in the same swizzled rows.
+// The descriptor for a place `bytes` further along k in the same swizzled rows. The address is in the lower half, and so
+// the sum does not carry.
 __device__ __forceinline__ u64 wgmma_advance(u64 descriptor, u32 bytes) {
-    return descriptor + (bytes >> 4);
+    return (descriptor & 0xffffffff00000000) | u32(u32(descriptor) + (bytes >> 4));
 }
 
 template <int N>

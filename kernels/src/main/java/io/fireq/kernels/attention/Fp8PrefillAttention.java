@@ -29,21 +29,21 @@ import java.util.Map;
  */
 public final class Fp8PrefillAttention implements AutoCloseable {
     private static final String NAME = "Fp8PrefillAttention";
-    private static final int KV_TILE = 64;
-    private static final int KV_STAGES = 8;
     private static final int QUERY_STAGES = 2;
     private static final int EXPAND_THREADS = 256;
     private static final int CONTROL_BYTES = 512;
     private static final int COUNTER_BYTES = 16;
 
     private final CudaContext context;
-    private final KvTileLayout tile;
+    private final int headDim;
     private final int nHeads;
     private final int headsPerKv;
     private final int nKvHeads;
-    private final int maxTiles;
     private final int maxTokens;
-    private final KernelFunction expand;
+    private final int maxSeqs;
+    private final int maxKvPositions;
+    private final QueryTile onlyTile;
+    private final Map<QueryTile, KernelFunction> expand = new EnumMap<>(QueryTile.class);
     private final Map<QueryTile, KernelFunction> attend = new EnumMap<>(QueryTile.class);
     private final KernelArgs expandArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
             ADDRESS, INT, INT, INT);
@@ -55,7 +55,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     private final PinnedBuffer stagedPlan;
     private final CudaEvent planUploaded;
     private List<PrefillPlan> plans = List.of();
-    private QueryTile queryTile = QueryTile.TWO_WARPGROUPS;
+    private QueryTile queryTile = QueryTile.THREE_STAGES;
     private int nTokens;
     private DeviceBuffer mappedQuery;
     private int mappedTokens;
@@ -74,26 +74,39 @@ public final class Fp8PrefillAttention implements AutoCloseable {
      */
     public Fp8PrefillAttention(CudaContext context, PagedKvLayout layout, int nHeads, int maxTokens, int maxSeqs,
             int maxKvPositions) {
+        this(context, layout, nHeads, maxTokens, maxSeqs, maxKvPositions, null);
+    }
+
+    /** @param onlyTile what every batch is computed with; null for the fastest for each */
+    Fp8PrefillAttention(CudaContext context, PagedKvLayout layout, int nHeads, int maxTokens, int maxSeqs,
+            int maxKvPositions, QueryTile onlyTile) {
         if (AttentionKernel.forPrefill(layout, nHeads) != AttentionKernel.FP8_PREFILL) {
             throw new IllegalArgumentException(("%s: nHeads=%d, %s; required headDim 64 or 128 in one group and at most "
                     + "%d query heads per KV head; use PlainPagedAttention").formatted(NAME, nHeads, layout, QueryTile.MAX_HEADS_PER_KV));
         }
         this.context = context;
-        this.tile = new KvTileLayout(layout.headDim(), KV_TILE);
+        this.headDim = layout.headDim();
         this.nHeads = nHeads;
         this.nKvHeads = layout.nKvHeads();
         this.headsPerKv = nHeads / nKvHeads;
         this.maxTokens = maxTokens;
-        this.maxTiles = Math.addExact((maxKvPositions + KV_TILE - 1) / KV_TILE, maxSeqs);
-        this.expand = context.kernel(expandSpec(layout.headDim()));
+        this.maxSeqs = maxSeqs;
+        this.maxKvPositions = maxKvPositions;
+        this.onlyTile = onlyTile;
+        long recordBytes = 0;
+        long tilesOfPlan = 0;
         for (QueryTile queries : QueryTile.values()) {
-            attend.put(queries, context.kernel(attendSpec(layout.headDim(), queries)));
+            expand.put(queries, context.kernel(expandSpec(headDim, queries.kvTile())));
+            attend.put(queries, context.kernel(attendSpec(headDim, queries)));
+            recordBytes = Math.max(recordBytes, Math.multiplyExact((long) maxTiles(queries) * nKvHeads,
+                    (long) recordLayout(queries).strideBytes()));
+            tilesOfPlan = Math.max(tilesOfPlan, maxTiles(queries));
         }
-        this.records = context.allocate("expanded KV", workspaceBytes(layout, maxTiles));
-        int minTokens = QueryTile.TWO_WARPGROUPS.rows() / headsPerKv;
+        this.records = context.allocate("expanded KV", recordBytes);
+        int minTokens = QueryTile.leastRows() / headsPerKv;
         long maxItems = (maxTokens + minTokens - 1) / minTokens + (long) maxSeqs;
         // Tiles beyond one workspace belong to further launches of the same step, at most one workspace per sequence.
-        long maxWords = maxItems * PrefillPlan.ITEM_WORDS + (long) maxTiles * maxSeqs * PrefillPlan.TILE_WORDS;
+        long maxWords = maxItems * PrefillPlan.ITEM_WORDS + tilesOfPlan * maxSeqs * PrefillPlan.TILE_WORDS;
         int planBytes = Math.toIntExact(Math.multiplyExact(maxWords, (long) Integer.BYTES));
         this.planWords = context.allocate("prefill plan", planBytes);
         this.stagedPlan = context.allocatePinned("prefill plan", planBytes);
@@ -105,31 +118,35 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     public static List<KernelSpec> specs() {
         List<KernelSpec> specs = new ArrayList<>();
         for (int headDim : new int[] {64, 128}) {
-            specs.add(expandSpec(headDim));
             for (QueryTile queries : QueryTile.values()) {
+                specs.add(expandSpec(headDim, queries.kvTile()));
                 specs.add(attendSpec(headDim, queries));
             }
         }
-        return specs;
+        return specs.stream().distinct().toList();
     }
 
-    private static KernelSpec expandSpec(int headDim) {
+    private static KernelSpec expandSpec(int headDim, int kvTile) {
         return new KernelSpec("attention/expand_kv.cuh", "expand_kv",
-                KernelConfig.empty().with("THREADS", EXPAND_THREADS).with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE),
+                KernelConfig.empty().with("THREADS", EXPAND_THREADS).with("HEAD_DIM", headDim).with("KV_TILE", kvTile),
                 true);
     }
 
     private static KernelSpec attendSpec(int headDim, QueryTile queries) {
-        KernelConfig config = KernelConfig.empty().with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE)
-                .with("CONSUMERS", queries.warpgroups()).with("KV_STAGES", KV_STAGES)
+        KernelConfig config = KernelConfig.empty().with("HEAD_DIM", headDim).with("KV_TILE", queries.kvTile())
+                .with("CONSUMERS", queries.warpgroups()).with("KV_STAGES", queries.kvStages())
                 .with("QUERY_STAGES", QUERY_STAGES).with("PRODUCER_REGISTERS", queries.producerRegisters())
                 .with("CONSUMER_REGISTERS", queries.consumerRegisters()).with("THREE_STAGES", queries.threeStages());
         return new KernelSpec("attention/sm90_fp8_prefill.cuh", "sm90_fp8_prefill", config, true);
     }
 
-    private static long workspaceBytes(PagedKvLayout layout, int nTiles) {
-        int stride = new KvTileLayout(layout.headDim(), KV_TILE).strideBytes();
-        return Math.multiplyExact((long) nTiles * layout.nKvHeads(), (long) stride);
+    private KvTileLayout recordLayout(QueryTile queries) {
+        return new KvTileLayout(headDim, queries.kvTile());
+    }
+
+    /** KV tiles that the workspace holds. */
+    private int maxTiles(QueryTile queries) {
+        return Math.addExact(queries.tiles(maxKvPositions), maxSeqs);
     }
 
     private int tokensPerItem() {
@@ -148,8 +165,9 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             throw new IllegalArgumentException("%s: the batch has %,d tokens, made for %,d; split the batch"
                     .formatted(NAME, nTokens, maxTokens));
         }
-        queryTile = QueryTile.of(nTokens, nHeads, context.device().nSms());
-        plans = PrefillPlan.of(cuSeqlens, kvLens, tokensPerItem(), KV_TILE, maxTiles);
+        queryTile = onlyTile != null ? onlyTile : QueryTile.of(headDim, nTokens, nHeads, context.device().nSms());
+        plans = PrefillPlan.of(cuSeqlens, kvLens, tokensPerItem(), queryTile.kvTile(),
+                maxTiles(queryTile));
         planUploaded.synchronize();
         var staged = stagedPlan.bytes().clear().asIntBuffer();
         for (PrefillPlan plan : plans) {
@@ -174,11 +192,11 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             return;
         }
         PagedKvLayout layout = cache.layout();
-        if (layout.headDim() != tile.headDim() || layout.nKvHeads() != nKvHeads || layout.groups() != 1) {
+        if (layout.headDim() != headDim || layout.nKvHeads() != nKvHeads || layout.groups() != 1) {
             throw new IllegalArgumentException("%s: %s; it was made for nHeads=%d, headDim=%d, one group and %d KV heads"
-                    .formatted(NAME, layout, nHeads, tile.headDim(), nHeads / headsPerKv));
+                    .formatted(NAME, layout, nHeads, headDim, nHeads / headsPerKv));
         }
-        long values = (long) nTokens * nHeads * tile.headDim();
+        long values = (long) nTokens * nHeads * headDim;
         query.require(NAME, "query [nTokens, nHeads, headDim]", values, 1);
         out.require(NAME, "out [nTokens, nHeads, headDim]", values, 2);
         requireAligned(out, "out");
@@ -187,7 +205,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
         expandArgs.set(0, cache.kCodes()).set(1, cache.kParams()).set(2, cache.vCodes()).set(3, cache.vParams());
         expandArgs.set(4, blockTables).set(6, records).set(7, counter);
         expandArgs.set(8, layout.nKvHeads()).set(9, layout.kvBlockSize()).set(10, maxKvBlocks);
-        int queryBytes = tile.headDim() * headsPerKv * tokensPerItem();
+        int queryBytes = headDim * headsPerKv * tokensPerItem();
         attendArgs.set(0, map(query));
         attendArgs.set(1, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
         attendArgs.set(2, records).set(4, counter).set(5, out);
@@ -200,12 +218,17 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             long itemBytes = (long) plan.nItems() * PrefillPlan.ITEM_WORDS * Integer.BYTES;
             long tileBytes = (long) plan.nTiles() * PrefillPlan.TILE_WORDS * Integer.BYTES;
             expandArgs.set(5, planWords.slice(offset + itemBytes, tileBytes, "tiles"));
-            expand.launch(stream, expandShape.grid(plan.nTiles(), layout.nKvHeads(), 1), expandArgs);
+            expand.get(queryTile).launch(stream, expandShape.grid(plan.nTiles(), layout.nKvHeads(), 1), expandArgs);
             attendArgs.set(3, planWords.slice(offset, itemBytes, "items"));
             attendArgs.set(6, plan.nItems());
             attend.get(queryTile).launch(stream, attendShape, attendArgs);
             offset += itemBytes + tileBytes;
         }
+    }
+
+    /** What the batch is computed with; for tests. */
+    QueryTile queryTile() {
+        return queryTile;
     }
 
     /** The first record that {@link #launch} left in the workspace is at its start; for tests. */
@@ -214,12 +237,11 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     }
 
     private int smemBytes() {
-        return KV_STAGES * tile.strideBytes() + QUERY_STAGES * queryTile.rows() * tile.headDim() + CONTROL_BYTES;
+        return queryTile.kvStages() * recordLayout(queryTile).strideBytes() + QUERY_STAGES * queryTile.rows() * headDim + CONTROL_BYTES;
     }
 
     private TensorMap map(DeviceBuffer query) {
         if (query != mappedQuery || nTokens != mappedTokens || queryTile != mappedTile) {
-            int headDim = tile.headDim();
             queryMap = TensorMap.encode(context, query, new TensorMap.Layout(TensorMap.Element.U8,
                     new long[] {headDim, nHeads, nTokens}, new long[] {headDim, (long) headDim * nHeads},
                     new int[] {headDim, headsPerKv, tokensPerItem()},

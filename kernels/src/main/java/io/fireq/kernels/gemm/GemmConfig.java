@@ -77,7 +77,7 @@ record GemmConfig(int tileM, int warpgroups, int cluster, boolean splitK, boolea
 
     private int smemBytes(int stages) {
         int ring = stages * (xBytesPerBlock() + weightBytesPerBlock());
-        int barriers = 8 * (2 * stages + warpgroups) + 4 * warpgroups;
+        int barriers = 8 * (4 * stages + warpgroups) + 4 * warpgroups;
         int outFrom = (ring + barriers + SWIZZLE_ATOM_BYTES - 1) / SWIZZLE_ATOM_BYTES * SWIZZLE_ATOM_BYTES;
         int outTiles = staged ? tileM * channelsPerWarpgroup() * 2 : 0;
         int scales = staged ? 4 * tileM : 0;

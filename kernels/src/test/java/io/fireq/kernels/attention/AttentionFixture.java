@@ -22,6 +22,7 @@ final class AttentionFixture {
     final short[] kParams;
     final byte[] vCodes;
     final short[] vParams;
+    private Expected expected;
 
     /**
      * @param kvLens    {@code [nSeqs]} positions, separated by blanks
@@ -141,6 +142,13 @@ final class AttentionFixture {
     record Expected(double[] exact, double[] bound, double[] variance) {}
 
     Expected expected() {
+        if (expected == null) {
+            expected = computeExpected();
+        }
+        return expected;
+    }
+
+    private Expected computeExpected() {
         // A kernel's running scale decides how a weight rounds, so only the size of that rounding is known. A quarter more
         // is for scores, whose sums the tensor core rounds.
         double roundingOfWeights = 1.25;

@@ -36,13 +36,16 @@ class Fp8PrefillAttentionGpuTest {
             String kvLens, String newTokens) {
         AttentionFixture batch = new AttentionFixture("fp8_prefill", nHeads, nKvHeads, headDim, kvBlockSize, kvLens,
                 newTokens);
-        try (Gpu gpu = Gpu.open(); Fp8PrefillAttention prefill = new Fp8PrefillAttention(gpu.context(), batch.layout,
-                nHeads, batch.nTokens(), batch.nSeqs(), Arrays.stream(batch.kvLens).sum())) {
-            AttentionFixture.OnDevice device = batch.upload(gpu);
-            DeviceBuffer out = gpu.empty("out", 2L * batch.values());
-            launch(gpu, prefill, batch, device, out);
-            gpu.finish();
-            AttentionChecks.agree("fp8_prefill", batch, AttentionFixture.doubles(gpu, out), batch.plain(gpu, device));
+        for (QueryTile tile : QueryTile.values()) {
+            try (Gpu gpu = Gpu.open(); Fp8PrefillAttention prefill = new Fp8PrefillAttention(gpu.context(), batch.layout,
+                    nHeads, batch.nTokens(), batch.nSeqs(), Arrays.stream(batch.kvLens).sum(), tile)) {
+                AttentionFixture.OnDevice device = batch.upload(gpu);
+                DeviceBuffer out = gpu.empty("out", 2L * batch.values());
+                launch(gpu, prefill, batch, device, out);
+                gpu.finish();
+                AttentionChecks.agree("fp8_prefill " + tile, batch, AttentionFixture.doubles(gpu, out),
+                        batch.plain(gpu, device));
+            }
         }
     }
 
@@ -64,12 +67,12 @@ class Fp8PrefillAttentionGpuTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"128", "64"})
-    void a_hundred_runs_give_the_same_bits(int headDim) {
+    @CsvSource({"128, TURNS", "128, THREE_STAGES", "64, THREE_WARPGROUPS", "64, THREE_STAGES"})
+    void a_hundred_runs_give_the_same_bits(int headDim, QueryTile tile) {
         AttentionFixture batch = new AttentionFixture("fp8_prefill repeated", 16, 4, headDim, 16, "700 1 333 64 1000 129",
                 "700 1 300 64 10 129");
         try (Gpu gpu = Gpu.open(); Fp8PrefillAttention prefill = new Fp8PrefillAttention(gpu.context(), batch.layout, 16,
-                batch.nTokens(), batch.nSeqs(), 2300)) {
+                batch.nTokens(), batch.nSeqs(), 2300, tile)) {
             AttentionFixture.OnDevice device = batch.upload(gpu);
             DeviceBuffer out = gpu.empty("out", 2L * batch.values());
             byte[] first = null;
@@ -86,26 +89,26 @@ class Fp8PrefillAttentionGpuTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"128, 16", "64, 16", "128, 7"})
-    void expands_the_cache_to_the_oracles_bytes(int headDim, int kvBlockSize) {
+    @CsvSource({"128, 16, TURNS", "128, 16, THREE_STAGES", "64, 16, TURNS", "64, 16, THREE_STAGES", "128, 7, TURNS"})
+    void expands_the_cache_to_the_oracles_bytes(int headDim, int kvBlockSize, QueryTile queries) {
         AttentionFixture batch = new AttentionFixture("expand_kv", 6, 3, headDim, kvBlockSize, "150 64", "150 1");
         try (Gpu gpu = Gpu.open();
-                Fp8PrefillAttention prefill = new Fp8PrefillAttention(gpu.context(), batch.layout, 6, 151, 2, 214)) {
+                Fp8PrefillAttention prefill = new Fp8PrefillAttention(gpu.context(), batch.layout, 6, 151, 2, 214, queries)) {
             AttentionFixture.OnDevice device = batch.upload(gpu);
             launch(gpu, prefill, batch, device, gpu.empty("out", 2L * batch.values()));
             gpu.finish();
-            KvTileLayout tile = new KvTileLayout(headDim, 64);
+            KvTileLayout tile = new KvTileLayout(headDim, queries.kvTile());
             ByteBuffer records = ByteBuffer.wrap(gpu.bytes(prefill.records())).order(ByteOrder.LITTLE_ENDIAN);
-            int[][] sequenceAndPosition = {{0, 0}, {0, 64}, {0, 128}, {1, 0}};
-            for (int i = 0; i < sequenceAndPosition.length; i++) {
-                for (int head = 0; head < 3; head++) {
-                    ByteBuffer record = records.slice((i * 3 + head) * tile.strideBytes(), tile.strideBytes())
-                            .order(ByteOrder.LITTLE_ENDIAN);
-                    int sequence = sequenceAndPosition[i][0];
-                    int first = sequenceAndPosition[i][1];
-                    int count = Math.min(64, batch.kvLens[sequence] - first);
-                    KvTileOracle.check("tile %d head %d, %s".formatted(i, head, batch), tile,
-                            batch.rows(sequence, first + count, head), first, count, record);
+            int record = 0;
+            for (int sequence = 0; sequence < 2; sequence++) {
+                for (int first = 0; first < batch.kvLens[sequence]; first += tile.tokens()) {
+                    int count = Math.min(tile.tokens(), batch.kvLens[sequence] - first);
+                    for (int head = 0; head < 3; head++) {
+                        KvTileOracle.check("record %d, %s".formatted(record, batch), tile,
+                                batch.rows(sequence, first + count, head), first, count,
+                                records.slice(record++ * tile.strideBytes(), tile.strideBytes())
+                                        .order(ByteOrder.LITTLE_ENDIAN));
+                    }
                 }
             }
         }
