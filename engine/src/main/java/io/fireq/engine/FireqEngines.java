@@ -47,12 +47,17 @@ public final class FireqEngines {
     public static FireqEngine open(EngineOptions options) {
         Path directory = new ModelLocator(options).locate();
         BackendSelector.Selected selected = selectBackend(options);
-        LoadedModel loaded = load(directory, options, selected.backend());
+        EngineOptions resolved = resolved(options, selected.backend());
+        LoadedModel loaded = load(directory, resolved, selected.backend());
         BackendSelection selection = selected.selection();
         LOG.info("FireQ serves {} ({}, {} MB, context {} tokens) on {}: {}", loaded.info().name(),
                 loaded.info().quantization(), loaded.info().weightBytes() >> 20, loaded.info().maxModelLen(),
                 selection.device(), selection.reason());
-        return new DefaultFireqEngine(loaded, options, selection);
+        return new DefaultFireqEngine(loaded, resolved, selection);
+    }
+
+    private static EngineOptions resolved(EngineOptions options, Backend backend) {
+        return options.resolved(backend.freeBytes().isPresent());
     }
 
     /** Loads a model for direct use, without an engine around it; exceptions as {@link #open}. */
@@ -80,7 +85,8 @@ public final class FireqEngines {
         try {
             SyntheticWeights weights = new SyntheticWeights(1);
             KvFormat kvFormat = new KvFormat(KvFormat.Kind.ASYMMETRIC, config.headDim());
-            LlamaModel.Limits limits = limits(config, options, kvFormat, OptionalLong.empty(), 0);
+            LlamaModel.Limits limits =
+                    limits(config, resolved(options, backend), kvFormat, OptionalLong.empty(), 0);
             LlamaModel model = LlamaModel.load(config, weights, backend, limits, kvFormat, layer -> {});
             return new LoadedModel(info(shapeName, config, limits, weights.byteSize(), "random INT4 weights",
                     Optional.empty()), model, backend, limits, null, null, new int[0]);
@@ -104,8 +110,9 @@ public final class FireqEngines {
         return new BackendSelector(List.of(new CudaBackendProvider(), new CpuBackendProvider())).select(options);
     }
 
-    private static LoadedModel load(Path directory, EngineOptions options, Backend backend) {
+    private static LoadedModel load(Path directory, EngineOptions wanted, Backend backend) {
         try {
+            EngineOptions options = resolved(wanted, backend);
             ModelConfig config = ModelConfig.read(directory);
             Checkpoint checkpoint = Checkpoint.open(directory);
             KvFormat kvFormat = kvFormat(config, checkpoint.quantization());

@@ -18,7 +18,7 @@ class KvPoolSizeTest {
     private static final long BYTES_PER_TOKEN = 36_864;
 
     private static long tokens(EngineOptions.Builder options, int maxModelLen, OptionalLong freeBytes, long weightBytes) {
-        return KvPoolSize.tokens(options.build(), maxModelLen, LLAMA3_8B, FORMAT, freeBytes, weightBytes);
+        return KvPoolSize.tokens(options.build().resolved(freeBytes.isPresent()), maxModelLen, LLAMA3_8B, FORMAT, freeBytes, weightBytes);
     }
 
     private static EngineOptions.Builder options() {

@@ -28,8 +28,9 @@ import org.springframework.boot.context.properties.source.InvalidConfigurationPr
  * @param kvCacheTokens  Tokens that the KV cache holds for all sequences together. 0 takes what gpu-memory-share allows on
  *                       a GPU; on the CPU 4 times max-model-len, at most 32768 and never less than max-model-len.
  * @param kvBlockSize    Tokens per KV block.
- * @param maxBatchTokens Most tokens computed in one step; longer prompts are prefilled in chunks of this size.
- * @param maxRunning     Most sequences in one step.
+ * @param maxBatchTokens Most tokens computed in one step; longer prompts are prefilled in chunks of this size;
+ *                       0 takes 2048 on a GPU, 512 on the CPU.
+ * @param maxRunning     Most sequences in one step; 0 takes 64 on a GPU, 16 on the CPU.
  * @param maxWaiting     Most requests that wait; one more is refused.
  * @param gpuMemoryShare Share of the GPU's free memory that weights and KV cache take together, above 0 and at most 1.
  * @param cudaGraphs     Whether decode steps on the GPU are recorded once per batch size and replayed.
@@ -46,8 +47,8 @@ public record FireqProperties(
         @DefaultValue("0") int maxModelLen,
         @DefaultValue("0") int kvCacheTokens,
         @DefaultValue("16") int kvBlockSize,
-        @DefaultValue("512") int maxBatchTokens,
-        @DefaultValue("16") int maxRunning,
+        @DefaultValue("0") int maxBatchTokens,
+        @DefaultValue("0") int maxRunning,
         @DefaultValue("256") int maxWaiting,
         @DefaultValue("0.85") double gpuMemoryShare,
         @DefaultValue("true") boolean cudaGraphs,

@@ -14,8 +14,9 @@ import java.util.Objects;
  * @param kvCacheTokens tokens that the KV cache holds, for all sequences together; 0 takes what gpuMemoryShare allows on a
  *                     GPU, and 4 × maxModelLen, at most 32768 and never less than maxModelLen, on the CPU
  * @param kvBlockSize  tokens per KV block
- * @param maxBatchTokens most token rows of one step: prompts are prefilled in chunks of this size
- * @param maxRunning   most sequences in one step
+ * @param maxBatchTokens most token rows of one step: prompts are prefilled in chunks of this size; 0 takes 2048 on a GPU
+ *                     and 512 on the CPU
+ * @param maxRunning   most sequences in one step; 0 takes 64 on a GPU and 16 on the CPU
  * @param maxWaiting   most requests that wait; one more is refused
  * @param threads      CPU threads; 0 takes all processors
  * @param cpuKernels   which inner loops the CPU backend uses
@@ -54,14 +55,21 @@ public record EngineOptions(String model, Path cacheDir, Device device, Numerics
         require(maxModelLen >= 0, "max-model-len", maxModelLen, "0 or more");
         require(kvCacheTokens >= 0, "kv-cache-tokens", kvCacheTokens, "0 or more");
         require(kvBlockSize >= 1 && kvBlockSize <= 256, "kv-block-size", kvBlockSize, "1 to 256");
-        require(maxBatchTokens >= 1, "max-batch-tokens", maxBatchTokens, "1 or more");
-        require(maxRunning >= 1, "max-running", maxRunning, "1 or more");
+        require(maxBatchTokens >= 0, "max-batch-tokens", maxBatchTokens, "0 or more");
+        require(maxRunning >= 0, "max-running", maxRunning, "0 or more");
         require(maxWaiting >= 1, "max-waiting", maxWaiting, "1 or more");
         require(threads >= 0, "threads", threads, "0 or more");
         if (!(gpuMemoryShare > 0 && gpuMemoryShare <= 1)) {
             throw new IllegalArgumentException("Engine options: gpu-memory-share is %s; it must be above 0 and at most 1"
                     .formatted(gpuMemoryShare));
         }
+    }
+
+    /** These options with numbers in the place of zeros that depend on the device. */
+    public EngineOptions resolved(boolean onGpu) {
+        return new EngineOptions(model, cacheDir, device, numerics, maxModelLen, kvCacheTokens, kvBlockSize,
+                maxBatchTokens > 0 ? maxBatchTokens : onGpu ? 2048 : 512, maxRunning > 0 ? maxRunning : onGpu ? 64 : 16,
+                maxWaiting, threads, cpuKernels, gpuMemoryShare, cudaGraphs);
     }
 
     private static void require(boolean holds, String name, int actual, String required) {
@@ -94,8 +102,8 @@ public record EngineOptions(String model, Path cacheDir, Device device, Numerics
         private int maxModelLen;
         private int kvCacheTokens;
         private int kvBlockSize = 16;
-        private int maxBatchTokens = 512;
-        private int maxRunning = 16;
+        private int maxBatchTokens;
+        private int maxRunning;
         private int maxWaiting = 256;
         private int threads;
         private CpuKernelChoice cpuKernels = CpuKernelChoice.AUTO;
