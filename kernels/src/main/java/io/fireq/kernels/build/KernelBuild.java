@@ -20,6 +20,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.stream.Collectors;
 
 /**
  * The step of the build that makes cubins: compiles every kernel whose source changed.
@@ -69,7 +70,7 @@ record KernelBuild(List<Path> sources, Path classes, Path libraries, String comp
                     .ifPresentOrElse(info -> kernels.put(spec, info), () -> changed.put(spec, source));
         }
         List<String> errors = new ArrayList<>();
-        if (changed.isEmpty()) {
+        if (changed.isEmpty() && !cache.hasOthersThan(specs.stream().map(KernelSpec::id).collect(Collectors.toSet()))) {
             System.out.printf("All %d cubins are up to date%n", specs.size());
         } else {
             long start = System.nanoTime();

@@ -39,6 +39,11 @@ public final class CubinCache {
         return index.find(id).filter(info -> info.sourceHash().equals(hash) && Files.exists(file(id)));
     }
 
+    /** Whether the index names kernels that {@code ids} does not. */
+    public boolean hasOthersThan(Set<String> ids) {
+        return index.kernels().stream().anyMatch(kernel -> !ids.contains(kernel.id()));
+    }
+
     /**
      * Writes the changed cubins and an index of {@code kernels}, and deletes cubins that the index does not name. While
      * it runs there is no index, so that an interrupted build is not taken for a finished one.

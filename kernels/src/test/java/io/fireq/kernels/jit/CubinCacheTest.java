@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -44,5 +45,12 @@ class CubinCacheTest {
         new CubinCache(temp).store(List.of(new CompiledKernel(INFO, new byte[1], "")), List.of(INFO));
         assertThat(temp.resolve("old.cubin")).doesNotExist();
         assertThat(temp.resolve("a.cubin")).exists();
+    }
+
+    @Test
+    void knows_whether_it_has_kernels_that_are_no_longer_wanted() throws IOException {
+        new CubinCache(temp).store(List.of(new CompiledKernel(INFO, new byte[1], "")), List.of(INFO));
+        assertThat(new CubinCache(temp).hasOthersThan(Set.of("a", "b"))).isFalse();
+        assertThat(new CubinCache(temp).hasOthersThan(Set.of("b"))).isTrue();
     }
 }
