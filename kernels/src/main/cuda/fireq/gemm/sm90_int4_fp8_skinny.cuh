@@ -11,20 +11,20 @@
  *            out          bf16 | f32    [m, n]                    row-major                               activations
  * Numerics   weights and activations are halves on their way into the tensor core, exactly; products are exact, sums
  *            float32. Bitwise equal from run to run: the warps' shares of a sum are added in order
- * Work       1 CTA per SM; CTAs take equal runs of strips (16 packed rows), STRIPS at a time, and no sum crosses CTAs.
+ * Work       1 CTA per SM (two would be dealt out unevenly while the kernel ahead still runs); CTAs take equal runs of strips (16 packed rows), STRIPS at a time, and no sum crosses CTAs.
  *            Warp w of the first WARPS takes blocks w, w + WARPS, .. of 128 columns; the REDUCERS warps behind them add up
  *            what the others leave in shared memory and store it, each one strip's 8 tokens. Packed rows are the rows of
  *            m16n8k16, tokens its columns
- * Pipeline   each warp feeds itself: a ring of STAGES slots, filled with weights before the kernel ahead has ended. Sums
- *            go through two buffers by turns, so that no warp waits for another
+ * Pipeline   each warp feeds itself: a ring of STAGES slots, filled with weights before the kernel ahead has ended. Each of
+ *            the STRIPS strips has a buffer for sums, which is free again long before a warp has its next ones
  *            barrier           initialised to   who arrives        who waits    tx bytes
  *            full[warp][slot]  1                lane 0             the warp     strips + x
- *            summed[buffer]    WARPS            lane 0 of a warp   reducers     -
- *            stored[buffer]    REDUCERS         lane 0 of a reducer  warps      -
+ *            summed[strip]     WARPS            lane 0 of a warp   reducers     -
+ *            stored[strip]     TOKEN_BLOCKS     lane 0 of a reducer  warps      -
  * Smem map   0            x: WARPS * STAGES * TILE_M * 128, swizzled 128 B
  *            + weights    WARPS * STAGES * STRIPS strips; e4m3 swizzled 128 B
- *            + sums       twice WARPS * REDUCERS fragments of 512 bytes, REDUCERS = STRIPS * TILE_M / 8
- *            + barriers   8 * (WARPS * STAGES + 4)
+ *            + sums       STRIPS * WARPS * TOKEN_BLOCKS fragments of 512 bytes, TOKEN_BLOCKS = TILE_M / 8
+ *            + barriers   8 * (WARPS * STAGES + 2 * STRIPS)
  * Barriers   0 (__syncthreads) for the setup only
  * Requires   m <= TILE_M; k a multiple of 16 and x aligned to 16 (tensor map)
  * Not for    more tokens: sm90_int4_fp8_gemm
@@ -59,14 +59,15 @@ struct SkinnyShape {
     static constexpr int X_BYTES = TILE_M * COLUMNS;
     static constexpr int STRIP_BYTES = INT4 ? Int4Chunk::STRIP_BYTES : Int4Chunk::STRIP_ROWS * COLUMNS;
     static constexpr int FRAGMENT_FLOATS = 4 * WARP_SIZE;
-    static constexpr int SUM_BYTES = WARPS * REDUCERS * FRAGMENT_FLOATS * 4;
+    static constexpr int SUM_BYTES = WARPS * TOKEN_BLOCKS * FRAGMENT_FLOATS * 4;
 
     static constexpr int WEIGHT_AT = WARPS * STAGES * X_BYTES;
     static constexpr int SUM_AT = WEIGHT_AT + WARPS * STAGES * STRIPS * STRIP_BYTES;
-    static constexpr int BARRIER_AT = SUM_AT + 2 * SUM_BYTES;
-    static constexpr int SMEM_BYTES = BARRIER_AT + 8 * (WARPS * STAGES + 4);
+    static constexpr int BARRIER_AT = SUM_AT + STRIPS * SUM_BYTES;
+    static constexpr int SMEM_BYTES = BARRIER_AT + 8 * (WARPS * STAGES + 2 * STRIPS);
 
     static_assert(TILE_M % 8 == 0, "tokens come in columns of m16n8k16");
+    static_assert(2 * (SMEM_BYTES + 1024) > 228 * 1024, "an SM has no room for two, of which each takes a kilobyte more");
     static_assert(WARPS * STAGES >= 2 && WARPS * STAGES <= THREADS, "a thread sets up a slot");
     static_assert(Config::WEIGHT_BITS == 4 || Config::WEIGHT_BITS == 8, "weights are int4 or e4m3");
     static_assert(!Config::OUT_F32 || Config::EPILOGUE == STORE, "float32 is stored as it is");
@@ -158,9 +159,12 @@ class SkinnyLoader {
         }
     }
 
-    __device__ __forceinline__ void load_weights(int slot) const {
+    // Where a turn round the ring is all of k, a slot meets the same columns of x again and again.
+    __device__ __forceinline__ bool x_stays() const { return k_blocks == Shape::WARPS * Shape::STAGES; }
+
+    __device__ __forceinline__ void load_weights(int slot, bool with_x) const {
         const int strips = min(Shape::STRIPS, end_strip - strip);
-        mbarrier_arrive_expect_bytes(full + slot, strips * Shape::STRIP_BYTES + Shape::X_BYTES);
+        mbarrier_arrive_expect_bytes(full + slot, strips * Shape::STRIP_BYTES + (with_x ? Shape::X_BYTES : 0));
 #pragma unroll
         for (int i = 0; i < Shape::STRIPS; i++) {
             if (i < strips) {
@@ -226,7 +230,8 @@ __device__ __forceinline__ void multiply_block(SkinnySums<Config>& sums, const u
     }
 }
 
-// What the warps exchange: buffer b is full when `summed[b]` completes a phase, free when `stored[b]` does.
+// What the warps exchange: the buffer of a strip is full when `summed[strip]` completes a phase, free when `stored[strip]`
+// does.
 template <class Config>
 struct SumExchange {
     using Shape = SkinnyShape<Config>;
@@ -237,29 +242,33 @@ struct SumExchange {
     u64* stored;
     int lane;
 
-    __device__ __forceinline__ Fragment* at(int buffer, int warp, int fragment) const {
-        return reinterpret_cast<Fragment*>(base + buffer * Shape::SUM_BYTES) +
-               (warp * Shape::REDUCERS + fragment) * WARP_SIZE + lane;
+    __device__ __forceinline__ Fragment* at(int strip, int warp, int token_block) const {
+        return reinterpret_cast<Fragment*>(base + strip * Shape::SUM_BYTES) +
+               (warp * Shape::TOKEN_BLOCKS + token_block) * WARP_SIZE + lane;
     }
 
-    __device__ __forceinline__ void put(const SkinnySums<Config>& sums, Stage<2> turn, int warp) const {
-        mbarrier_wait(stored + turn.index, turn.phase);
+    // `phase` is the parity of how often the warp has put its sums before.
+    __device__ __forceinline__ void put(const SkinnySums<Config>& sums, u32 phase, int warp) const {
 #pragma unroll
-        for (int i = 0; i < Shape::REDUCERS; i++) {
-            const float(&s)[4] = sums[i / Shape::TOKEN_BLOCKS][i % Shape::TOKEN_BLOCKS];
-            *at(turn.index, warp, i) = Fragment{{s[0], s[1], s[2], s[3]}};
-        }
-        __syncwarp();
-        if (lane == 0) {
-            mbarrier_arrive(summed + turn.index);
+        for (int i = 0; i < Shape::STRIPS; i++) {
+            mbarrier_wait(stored + i, phase ^ 1);
+#pragma unroll
+            for (int t = 0; t < Shape::TOKEN_BLOCKS; t++) {
+                const float(&s)[4] = sums[i][t];
+                *at(i, warp, t) = Fragment{{s[0], s[1], s[2], s[3]}};
+            }
+            __syncwarp();
+            if (lane == 0) {
+                mbarrier_arrive(summed + i);
+            }
         }
     }
 
-    __device__ __forceinline__ void take(float (&total)[4], Stage<2> turn, int fragment) const {
-        mbarrier_wait(summed + turn.index, turn.phase);
+    __device__ __forceinline__ void take(float (&total)[4], u32 phase, int strip, int token_block) const {
+        mbarrier_wait(summed + strip, phase);
 #pragma unroll
         for (int w = 0; w < Shape::WARPS; w++) {
-            const Fragment part = *at(turn.index, w, fragment);
+            const Fragment part = *at(strip, w, token_block);
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 total[e] = w == 0 ? part.at[e] : total[e] + part.at[e];
@@ -267,7 +276,7 @@ struct SumExchange {
         }
         __syncwarp();
         if (lane == 0) {
-            mbarrier_arrive(stored + turn.index);
+            mbarrier_arrive(stored + strip);
         }
     }
 };
@@ -287,14 +296,14 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
     const int end_strip = i64(n_strips) * (blockIdx.x + 1) / gridDim.x;
     u64* barriers = reinterpret_cast<u64*>(smem_base + Shape::BARRIER_AT);
     u64* summed = barriers + Shape::WARPS * Shape::STAGES;
-    const SumExchange<Config> exchange{smem_base + Shape::SUM_AT, summed, summed + 2, lane};
+    const SumExchange<Config> exchange{smem_base + Shape::SUM_AT, summed, summed + Shape::STRIPS, lane};
 
     allow_next_kernel();
     if (threadIdx.x < Shape::WARPS * Shape::STAGES) {
         mbarrier_init(barriers + threadIdx.x, 1);
-        if (threadIdx.x < 2) {
+        if (threadIdx.x < Shape::STRIPS) {
             mbarrier_init(exchange.summed + threadIdx.x, Shape::WARPS);
-            mbarrier_init(exchange.stored + threadIdx.x, Shape::REDUCERS);
+            mbarrier_init(exchange.stored + threadIdx.x, Shape::TOKEN_BLOCKS);
         }
         mbarrier_init_fence();
     }
@@ -303,16 +312,17 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
     if (warp >= Shape::WARPS) {
         const int fragment = warp - Shape::WARPS;
         const int i = fragment / Shape::TOKEN_BLOCKS;
-        const int first_token = fragment % Shape::TOKEN_BLOCKS * 8;
+        const int token_block = fragment % Shape::TOKEN_BLOCKS;
         wait_for_previous_kernel();
-        auto turn = Stage<2>::consumer();
+        u32 phase = 0;
         for (int strip = first_strip; strip < end_strip; strip += Shape::STRIPS) {
             const int row = (strip + i) * Int4Chunk::STRIP_ROWS;
             const RowScales row_scales = RowScales::load(row_scale, row, rows, lane);
-            const OutputFragment<Config::EPILOGUE, Config::OUT_F32> output(x_scale, out, row, first_token, m, n, lane);
+            const OutputFragment<Config::EPILOGUE, Config::OUT_F32> output(x_scale, out, row, token_block * 8, m, n,
+                                                                       lane);
             float total[4];
-            exchange.take(total, turn, fragment);
-            turn.advance();
+            exchange.take(total, phase, i, token_block);
+            phase ^= 1;
             if (strip + i < end_strip) {
                 output.store(total, row_scales);
             }
@@ -333,7 +343,7 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
     int loaded = 0;
     for (; loaded < Shape::STAGES && loader.has_more(); loaded++) {
         if (lane == 0) {
-            loader.load_weights(loaded);
+            loader.load_weights(loaded, true);
         }
         loader.advance();
     }
@@ -347,7 +357,7 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
     }
 
     auto stage = Stage<Shape::STAGES>::consumer();
-    auto turn = Stage<2>::producer();
+    u32 phase = 0;
     for (int strip = first_strip; strip < end_strip; strip += Shape::STRIPS) {
         const int strips = min(Shape::STRIPS, end_strip - strip);
         SkinnySums<Config> sums = {};
@@ -358,15 +368,17 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
             __syncwarp();
             if (loader.has_more()) {
                 if (lane == 0) {
-                    loader.load_weights(stage.index);
-                    loader.load_x(stage.index);
+                    loader.load_weights(stage.index, !loader.x_stays());
+                    if (!loader.x_stays()) {
+                        loader.load_x(stage.index);
+                    }
                 }
                 loader.advance();
             }
             stage.advance();
         }
-        exchange.put(sums, turn, warp);
-        turn.advance();
+        exchange.put(sums, phase, warp);
+        phase ^= 1;
     }
 }
 

@@ -2,6 +2,7 @@ package io.fireq.kernels.cuda;
 
 import static org.bytedeco.cuda.global.cudart.CUDA_SUCCESS;
 import static org.bytedeco.cuda.global.cudart.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+import static org.bytedeco.cuda.global.cudart.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
 import static org.bytedeco.cuda.global.cudart.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
 import static org.bytedeco.cuda.global.cudart.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
 import static org.bytedeco.cuda.global.cudart.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
@@ -19,6 +20,8 @@ import org.bytedeco.javacpp.PointerPointer;
 public final class KernelFunction {
     private static final int SMEM_WITHOUT_ASKING = 48 * 1024;
     private static final int MAX_ATTRIBUTES = 2;
+    /** Percent. */
+    private static final int ALL = 100;
 
     private final CudaContext context;
     private final String name;
@@ -42,6 +45,10 @@ public final class KernelFunction {
                 "cuFuncGetAttribute(" + name + ")", context);
         staticSmemBytes = smemBytes[0];
         allowedSmemBytes = SMEM_WITHOUT_ASKING - staticSmemBytes;
+        // Kernels that split an SM's memory differently cannot run there at the same time: all take as much of it for
+        // shared memory as there is.
+        CudaDriver.check(cuFuncSetAttribute(handle, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, ALL),
+                "cuFuncSetAttribute(%s, carveout=%d)".formatted(name, ALL), context);
     }
 
     /** Shared memory that a CTA can have besides what the kernel declares. */

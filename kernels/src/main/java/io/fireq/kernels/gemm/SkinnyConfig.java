@@ -55,8 +55,8 @@ record SkinnyConfig(int tileM, int strips, int weightBits, boolean signMagnitude
 
     private int smemBytes(int stages) {
         int ring = stages * (xBytes() + strips * stripBytes() + Long.BYTES);
-        int sums = 2 * fragments() * 4 * WARP_SIZE * Float.BYTES;
-        return warps() * (ring + sums) + 4 * Long.BYTES;
+        int sums = fragments() * 4 * WARP_SIZE * Float.BYTES;
+        return warps() * (ring + sums) + 2 * strips * Long.BYTES;
     }
 
     KernelSpec spec() {
