@@ -40,9 +40,10 @@ final class InspectCommand implements Callable<Integer> {
             printFormats(checkpoint, out);
             Optional<QuantizationInfo> quantization = checkpoint.quantization();
             quantization.ifPresent(info -> {
-                out.printf(Locale.ROOT, "%nFireQ checkpoint, profile %s, group size %d, KV cache %s in groups of %d%n",
+                out.printf(Locale.ROOT, "%nFireQ checkpoint, profile %s, group size %d, KV cache %s in groups of %d%s%n",
                         info.profile(), info.groupSize(), info.kvCache().kind().name().toLowerCase(Locale.ROOT),
-                        info.kvCache().groupSize());
+                        info.kvCache().groupSize(), info.kvCache().hadamardBlock() == 0 ? ""
+                                : ", K in Hadamard blocks of " + info.kvCache().hadamardBlock());
                 info.calibration().forEach((key, value) -> out.printf("  %s: %s%n", key, value));
                 out.println();
                 ErrorTable.print(info.tensors(), out);

@@ -89,7 +89,7 @@ public final class OfflineQuantizer {
 
     private QuantizationInfo info(ModelConfig config) {
         return new QuantizationInfo(options.profile().name().toLowerCase(Locale.ROOT), options.groupSize(),
-                new QuantizationInfo.KvCache(options.profile().kvKind(), config.headDim()),
+                new QuantizationInfo.KvCache(options.profile().kvKind(), config.headDim(), 0),
                 Map.of(), List.of(), Map.of());
     }
 

@@ -3,7 +3,10 @@ package io.fireq.engine.backend.cpu;
 import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.batch.Batch;
 
-/** What lies between the qkv layer and attention: rotation, K smoothing, Q quantization, appending K and V. */
+/**
+ * What lies between the qkv layer and attention: rotation, K smoothing, the Hadamard transform, Q quantization, appending
+ * K and V.
+ */
 final class QkvPost {
     private final Rounding rounding;
 
@@ -32,6 +35,7 @@ final class QkvPost {
                             head[c] /= spec.kSmooth()[kvHead * headDim + c];
                         }
                     }
+                    mix(head, spec);
                     query.scales()[token * query.groups() + h] = rounding.quantizeRow(head, 0, headDim, query.values(),
                             token * query.width() + h * headDim);
                 }
@@ -41,10 +45,17 @@ final class QkvPost {
                         head[c] *= spec.kSmooth()[kvHead * headDim + c];
                     }
                 }
+                mix(head, spec);
                 cache.k()[spec.layer()].write(slot, kvHead, head, 0);
                 cache.v()[spec.layer()].write(slot, kvHead, qkv.values(),
                         row + (spec.nHeads() + spec.nKvHeads() + kvHead) * headDim);
             }
+        }
+    }
+
+    private static void mix(float[] head, AttentionSpec spec) {
+        if (spec.hadamardBlock() > 0) {
+            BlockHadamard.apply(head, spec.headDim(), spec.hadamardBlock());
         }
     }
 

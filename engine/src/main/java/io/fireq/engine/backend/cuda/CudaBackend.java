@@ -151,6 +151,11 @@ public final class CudaBackend implements Backend {
     public Attention attention(AttentionSpec spec) {
         enter();
         BackendChecks.attention(spec);
+        if (spec.hadamardBlock() != 0) {
+            throw new FireqException(("CUDA backend: layer %d transforms Q and K in Hadamard blocks of %d, which its "
+                    + "kernels do not do yet; set the device to cpu, or quantize with --kv-hadamard 0")
+                    .formatted(spec.layer(), spec.hadamardBlock()));
+        }
         DeviceBuffer cos = rotaryTables.computeIfAbsent(spec.cos(), table -> upload("cosines", table));
         DeviceBuffer sin = rotaryTables.computeIfAbsent(spec.sin(), table -> upload("sines", table));
         DeviceBuffer kSmooth = spec.kSmooth() == null

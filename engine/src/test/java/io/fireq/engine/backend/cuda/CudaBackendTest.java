@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.fireq.engine.api.FireqException;
 import io.fireq.engine.api.Numerics;
+import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.backend.Backend;
 import io.fireq.engine.backend.BackendContractTest;
 import io.fireq.engine.backend.KvCacheSpec;
@@ -50,6 +51,19 @@ class CudaBackendTest extends BackendContractTest {
     @Override
     protected boolean hasFloat32() {
         return false;
+    }
+
+    @Override
+    protected boolean hasHadamard() {
+        return false;
+    }
+
+    @Test
+    void refuses_hadamard_blocks_until_it_has_a_kernel_for_them() {
+        float[] angles = new float[4];
+        assertThatThrownBy(() -> opened.attention(new AttentionSpec(3, 2, 1, 8, angles, angles, null, 8)))
+                .isInstanceOf(FireqException.class).hasMessageContaining("layer 3")
+                .hasMessageContaining("Hadamard blocks of 8").hasMessageContaining("--kv-hadamard 0");
     }
 
     @Test
