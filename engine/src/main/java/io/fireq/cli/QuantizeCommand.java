@@ -49,7 +49,8 @@ final class QuantizeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter out = spec.commandLine().getOut();
-        QuantizerOptions options = new QuantizerOptions(profile, groupSize, embedding, head);
+        QuantizerOptions options = QuantizerOptions.builder().profile(profile).groupSize(groupSize)
+                .embedding(embedding).head(head).build();
         List<TensorReport> reports;
         try (ProgressBar bar = Console.progressBar("quantize", 1)) {
             reports = new OfflineQuantizer(options, (report, done, total) -> {

@@ -157,11 +157,7 @@ final class ModelLocator {
             return target;
         }
         LOG.info("Quantizing {} once; it is kept in {}", source, target);
-        new OfflineQuantizer(quantizerOptions, (report, done, total) -> {
-            if (done % Math.max(1, total / 10) == 0) {
-                LOG.info("Quantized {} of {} layers", done, total);
-            }
-        }).quantize(source, target);
+        new OfflineQuantizer(quantizerOptions, new ProgressLog(LOG)).quantize(source, target);
         return target;
     }
 

@@ -7,7 +7,7 @@ package io.fireq.engine.model;
  * @param cos {@code [maxPosition, headDim/2]}
  * @param sin {@code [maxPosition, headDim/2]}
  */
-record RotaryTable(float[] cos, float[] sin) {
+public record RotaryTable(float[] cos, float[] sin) {
 
     /**
      * Angles are formed in float32, as Hugging Face transformers forms them, so that long positions agree with it.
@@ -15,7 +15,7 @@ record RotaryTable(float[] cos, float[] sin) {
      * @param inverseFrequencies {@code [headDim/2]} radians per position
      * @param maxPosition        positions 0 .. maxPosition-1
      */
-    static RotaryTable of(float[] inverseFrequencies, int maxPosition) {
+    public static RotaryTable of(float[] inverseFrequencies, int maxPosition) {
         int half = inverseFrequencies.length;
         float[] cos = new float[Math.multiplyExact(maxPosition, half)];
         float[] sin = new float[cos.length];

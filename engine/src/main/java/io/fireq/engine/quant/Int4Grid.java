@@ -1,18 +1,42 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.tensor.E4m3;
+import io.fireq.engine.tensor.Int4Matrix;
 
-/** The sixteen values that a group's codes stand for, e4m3(q · σ), and the search for the nearest. */
+/** The sixteen values that a group's codes stand for, e4m3(sign(q) · magnitude · σ), and the search for the nearest. */
 final class Int4Grid {
+    private final float[] magnitudes;
     private final float[] values = new float[16];
-    private float inverseScale;
+    /** Where values[i] and values[i + 1] are equally near. */
+    private final float[] middles = new float[15];
+
+    /** The uniform table. */
+    Int4Grid() {
+        this(Int4Matrix.uniformMagnitudes());
+    }
+
+    /** @param magnitudes {@code [8]} ascending, behind |q| = 1..8 */
+    Int4Grid(float[] magnitudes) {
+        this.magnitudes = magnitudes.clone();
+    }
 
     /** @param scale σ, an e4m3 value above 0 */
     void scale(float scale) {
-        for (int code = -8; code <= 7; code++) {
-            values[code + 8] = E4m3.round(code * scale);
+        for (int magnitude = 1; magnitude <= 8; magnitude++) {
+            float value = E4m3.round(magnitudes[magnitude - 1] * scale);
+            values[8 - magnitude] = -value;
+            if (magnitude < 8) {
+                values[8 + magnitude] = value;
+            }
         }
-        inverseScale = 1 / scale;
+        for (int i = 0; i < 15; i++) {
+            middles[i] = (values[i] + values[i + 1]) / 2;
+        }
+    }
+
+    /** The scale at which the largest positive code stands for {@code absmax}. */
+    float scaleFor(float absmax) {
+        return absmax / magnitudes[6];
     }
 
     /** @param code -8..7 */
@@ -20,19 +44,20 @@ final class Int4Grid {
         return values[code + 8];
     }
 
-    /** The code, -8..7, whose value is nearest to {@code x}. */
+    /** The code, -8..7, whose value is nearest to {@code x}; NaN is 0. */
     int nearestCode(float x) {
-        int guess = (int) Math.max(-8, Math.min(7, Math.rint(x * inverseScale)));
-        int best = guess;
-        float bestError = Math.abs(x - value(guess));
-        // Product rounding moves a value by less than one step, so only the neighbours can be nearer.
-        for (int code = Math.max(-8, guess - 1); code <= Math.min(7, guess + 1); code++) {
-            float error = Math.abs(x - value(code));
-            if (error < bestError) {
-                bestError = error;
-                best = code;
-            }
+        if (x != x) {
+            return 0;
         }
-        return best;
+        int i = x > middles[7] ? 8 : 0;
+        i += x > middles[i + 3] ? 4 : 0;
+        i += x > middles[i + 1] ? 2 : 0;
+        i += x > middles[i] ? 1 : 0;
+        return i - 8;
+    }
+
+    /** The value nearest to {@code x}. */
+    float nearest(float x) {
+        return values[nearestCode(x) + 8];
     }
 }
