@@ -2,11 +2,10 @@
  * plain_paged_attention
  *
  * Computes   for each token t at position p and head h, over the positions s = 0..p of its sequence (group sums over g):
- *              score[s] = query_scale / sqrt(head_dim) * sum_g (k_scale[s,g] * sum_c q[c] * k_code[s,c]
- *                                                              + k_zero[s,g] * sum_c q[c])
+ *              score[s] = query_scale / sqrt(head_dim) * sum_g k_scale[s,g] * sum_c q[c] * (k_code[s,c] - k_zero[s,g])
  *              prob[s]  = exp(score[s] - max)
  *              a[s]     = e4m3 row quantization of prob[s] * v_scale[s,g] over all s, scale a_scale[g]
- *              out[c]   = (a_scale[g] * sum_s a[s] * v_code[s,c] + sum_s prob[s] * v_zero[s,g]) / sum_s prob[s]
+ *              out[c]   = a_scale[g] * sum_s a[s] * (v_code[s,c] - v_zero[s,g]) / sum_s prob[s]
  * Operands   name          dtype      shape                              layout / alignment          lives in
  *            query         e4m3       [n_tokens, n_heads, head_dim]      row-major                   activations
  *            query_scale   f32        [n_tokens, n_heads]                row-major                   activations
@@ -24,11 +23,9 @@
  * Smem map   offset in floats; G = head_dim / group_size, all dynamic
  *            0          head_dim       query, decoded
  *            +          head_dim       sum over V
- *            +          head_dim       sum over V's zeros
- *            +          G              sum of the query per group
  *            +          G              absmax of a, then a_scale, per group
  *            +          G * THREADS    a of a chunk
- *            +          G * THREADS    prob * v_zero of a chunk
+ *            +          G * THREADS    v_zero of a chunk
  *            +          THREADS        KV row of each position of a chunk, i64 (8-byte aligned by the launcher)
  *            static     4 * WARPS      reduction
  * Barriers   0 (__syncthreads)
@@ -65,7 +62,6 @@ __device__ __forceinline__ int sequence_of(int token, const i32* cu_seqlens, int
 // Keys as seen by one query head.
 struct ScoreRow {
     const float* query;
-    const float* query_sum;
     const u8* k_codes;
     const ScaleZero* k_params;
     float scale;
@@ -75,12 +71,13 @@ struct ScoreRow {
         const ScaleZero* params = k_params + row * layout.groups();
         float total = 0.0f;
         for (int group = 0; group < layout.groups(); group++) {
+            const float zero = to_float(params[group].zero);
             float dot = 0.0f;
             for (int i = 0; i < layout.group_size; i++) {
                 const int c = group * layout.group_size + i;
-                dot = fmaf(query[c], float(kv_code(codes, c)), dot);
+                dot = fmaf(query[c], float(kv_code(codes, c)) - zero, dot);
             }
-            total += to_float(params[group].scale) * dot + to_float(params[group].zero) * query_sum[group];
+            total += to_float(params[group].scale) * dot;
         }
         return scale * total;
     }
@@ -103,14 +100,12 @@ __global__ void __launch_bounds__(Config::THREADS)
     i64* chunk_row = dynamic_smem;
     float* q = reinterpret_cast<float*>(chunk_row + THREADS);
     float* v_sum = q + head_dim;
-    float* zero_sum = v_sum + head_dim;
-    float* q_sum = zero_sum + head_dim;
-    float* a_scale = q_sum + groups;
+    float* a_scale = v_sum + head_dim;
     float* chunk_a = a_scale + groups;
     float* chunk_zero = chunk_a + groups * THREADS;
 
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int token = blockIdx.x;
     const int head = blockIdx.y;
     const int kv_head = head / (n_heads / n_kv_heads);
@@ -121,19 +116,12 @@ __global__ void __launch_bounds__(Config::THREADS)
     for (int c = threadIdx.x; c < head_dim; c += THREADS) {
         q[c] = to_float(query[out_row * head_dim + c]);
         v_sum[c] = 0.0f;
-        zero_sum[c] = 0.0f;
     }
-    __syncthreads();
     for (int g = threadIdx.x; g < groups; g += THREADS) {
-        float sum = 0.0f;
-        for (int i = 0; i < group_size; i++) {
-            sum += q[g * group_size + i];
-        }
-        q_sum[g] = sum;
         a_scale[g] = 0.0f;
     }
     __syncthreads();
-    const ScoreRow scores{q, q_sum, k_codes, k_params, query_scale[out_row] / sqrtf(float(head_dim))};
+    const ScoreRow scores{q, k_codes, k_params, query_scale[out_row] / sqrtf(float(head_dim))};
     const auto kv_row = [&](int s) { return layout.row(block_table[s / kv_block_size], s % kv_block_size, kv_head); };
 
     float max = Max::identity();
@@ -169,26 +157,22 @@ __global__ void __launch_bounds__(Config::THREADS)
                 const ScaleZero param = v_params[row * groups + g];
                 const float inv_scale = 1.0f / a_scale[g];
                 chunk_a[g * THREADS + threadIdx.x] = round_to_e4m3(prob * to_float(param.scale) * inv_scale);
-                chunk_zero[g * THREADS + threadIdx.x] = prob * to_float(param.zero);
+                chunk_zero[g * THREADS + threadIdx.x] = to_float(param.zero);
             }
         }
         __syncthreads();
         for (int c = threadIdx.x; c < head_dim; c += THREADS) {
             const int g = c / group_size;
             float sum = 0.0f;
-            float zeros = 0.0f;
             for (int i = 0; i < count; i++) {
                 const int code = kv_code(v_codes + chunk_row[i] * layout.row_bytes(), c);
-                sum = fmaf(chunk_a[g * THREADS + i], float(code), sum);
-                zeros += chunk_zero[g * THREADS + i];
+                sum = fmaf(chunk_a[g * THREADS + i], float(code) - chunk_zero[g * THREADS + i], sum);
             }
             v_sum[c] += sum;
-            zero_sum[c] += zeros;
         }
     }
     for (int c = threadIdx.x; c < head_dim; c += THREADS) {
-        const float total = a_scale[c / group_size] * v_sum[c] + zero_sum[c];
-        out[out_row * head_dim + c] = to_bf16(total / prob_sum);
+        out[out_row * head_dim + c] = to_bf16(a_scale[c / group_size] * v_sum[c] / prob_sum);
     }
 }
 

@@ -2,10 +2,10 @@
  * sm90_fp8_prefill
  *
  * Computes   for each token at position p and head h, over the positions s = 0..p of its sequence:
- *              score[s] = query_scale / sqrt(HEAD_DIM) * (k_scale[s] * sum_c q[c] * k_code[s,c] + k_zero[s] * sum_c q[c])
+ *              score[s] = query_scale / sqrt(HEAD_DIM) * k_scale[s] * sum_c q[c] * (k_code[s,c] - k_zero[s])
  *              prob[s]  = exp(score[s] - max), max running over the tiles of KV
  *              a[s]     = e4m3(prob[s] * v_scale[s] / a_scale), a_scale = running max(v_scale) / 448
- *              out[c]   = (sum_s a_scale * a[s] * v_code[s,c] + prob[s] * v_zero[s]) / sum_s prob[s]
+ *              out[c]   = a_scale * sum_s a[s] * (v_code[s,c] - v_zero[s]) / sum_s prob[s]
  * Operands   name          dtype        shape                              layout / alignment          lives in
  *            query         e4m3         [n_tokens, n_heads, HEAD_DIM]      row-major, TMA              activations
  *            query_scale   f32          [n_tokens, n_heads]                row-major                   activations
@@ -13,8 +13,7 @@
  *            items         PrefillItem  [n_items]                          longest first               prefill plan
  *            next_item     i32          [1]                                zero at the start           workspace
  *            out           bf16         [n_tokens, n_heads, HEAD_DIM]      row-major, 16 B             activations
- * Numerics   Codes enter the tensor core as code - 8 and zeros as zero + 8 * scale, which is the same in real numbers.
- *            Products of e4m3 are exact; the tensor core keeps about 14 bits of their running sum. Softmax in float32
+ * Numerics   Code - zero is exact in e4m3. Products of e4m3 are exact; the tensor core keeps about 14 bits of their running sum. Softmax in float32
  *            with ex2.approx (2 ulp). Bitwise equal from run to run: each row's sums have one order
  * Work       persistent, one CTA per SM; items (a run of tokens of one sequence) times KV heads are dealt out by a
  *            counter, one KV head after another, long items first. The heads that share a KV head are packed into the
@@ -142,6 +141,7 @@ struct PrefillConsumer {
     using Scores = float[Shape::ScoresMma::REGISTERS];
     using Output = float[Shape::OutputMma::REGISTERS];
     using Probs = u32[Softmax::FRAGMENTS][4];
+    using Keys = typename Softmax::Scales;
 
     PrefillSmem<Config>& smem;
     const u8* kv;
@@ -197,7 +197,7 @@ struct PrefillConsumer {
         v_stage = after(v_stage);
     }
 
-    // Maxima settle after a few tiles, so that most calls change nothing.
+    // References settle after a few tiles, so that most calls change nothing.
     static __device__ __forceinline__ void apply(const float (&rescale)[2], Output& output) {
         if (__any_sync(0xffffffffu, rescale[0] != 1.0f || rescale[1] != 1.0f)) {
 #pragma unroll
@@ -207,15 +207,20 @@ struct PrefillConsumer {
         }
     }
 
-    // Softmax of tile `index` of the sequence, which lies in `stage`.
-    __device__ __forceinline__ void make_probs(int index, int stage, Scores& scores, Probs& probs, float (&rescale)[2]) {
+    // Scales of the keys in `stage`: read before their scores are waited for.
+    __device__ __forceinline__ void load_keys(int stage, Keys& keys) const {
+        keys.load(reinterpret_cast<const float4*>(kv + stage * Tile::STRIDE + Tile::K_SCALES) + threadIdx.x % 4);
+    }
+
+    // Softmax of tile `index` of the sequence, which lies in `stage`: weights in the place of scores.
+    __device__ __forceinline__ void make_weights(int index, int stage, Scores& scores, const Keys& keys,
+                                                 float (&rescale)[2]) {
         const u8* tile = kv + stage * Tile::STRIDE;
-        const float4* k_pairs = reinterpret_cast<const float4*>(tile + Tile::K_PAIRS) + threadIdx.x % 4;
-        const float4* v_pairs = reinterpret_cast<const float4*>(tile + Tile::V_PAIRS) + threadIdx.x % 4;
+        const float4* v_scales = reinterpret_cast<const float4*>(tile + Tile::V_SCALES) + threadIdx.x % 4;
         const float bound = *reinterpret_cast<const float*>(tile + Tile::BOUND);
         const int first_position = index * Shape::KV_TILE;
-        softmax.tile(scores, k_pairs, v_pairs, bound, first_position, first_position + Shape::KV_TILE - 1 > mask_from,
-                     probs, rescale);
+        softmax.tile(scores, keys, v_scales, bound, first_position, first_position + Shape::KV_TILE - 1 > mask_from,
+                     rescale);
     }
 
     // With P(j) made and S(j + 1) queued: queues O += P(j) V(j) and, if LATER, S(j + 2); meanwhile makes P(j + 1).
@@ -223,26 +228,33 @@ struct PrefillConsumer {
     __device__ __forceinline__ void step(int j, Output& output, Probs& probs, Scores& next_scores, Probs& next_probs,
                                          Scores& later_scores) {
         float rescale[2];
+        Keys keys;
+        load_keys(after(v_stage), keys);
         wgmma_wait<0>();
         wgmma_pin(next_scores);
         start_output(output, probs, j > 0);
         if constexpr (LATER) {
             start_scores(later_scores);
         }
-        make_probs(j + 1, after(v_stage), next_scores, next_probs, rescale);
+        make_weights(j + 1, after(v_stage), next_scores, keys, rescale);
+        Softmax::pack(next_scores, next_probs);
         finish_output<LATER ? 1 : 0>(output, probs);
         apply(rescale, output);
     }
 
-    // With P(j - 1) made: S(j), O += P(j - 1) V(j - 1) and P(j), where only the last two overlap.
-    __device__ __forceinline__ void short_step(int j, Output& output, Probs& probs, Scores& scores, Probs& next_probs) {
+    // With P(j - 1) made: S(j), O += P(j - 1) V(j - 1) and the weights of tile j, where only the last two overlap; then
+    // P(j) takes the place of P(j - 1).
+    __device__ __forceinline__ void short_step(int j, Output& output, Probs& probs, Scores& scores) {
         float rescale[2];
+        Keys keys;
         start_scores(scores);
         start_output(output, probs, j > 1);
+        load_keys(after(v_stage), keys);
         wgmma_wait<1>();
         wgmma_pin(scores);
-        make_probs(j, after(v_stage), scores, next_probs, rescale);
+        make_weights(j, after(v_stage), scores, keys, rescale);
         finish_output(output, probs);
+        Softmax::pack(scores, probs);
         apply(rescale, output);
     }
 
@@ -250,20 +262,32 @@ struct PrefillConsumer {
     template <class Prepare>
     __device__ __forceinline__ void attend(Output& output, int n_tiles, Prepare prepare) {
         Scores a;
-        Probs p, r;
+        Probs p;
         float unused[2];
+        Keys keys;
         start_scores(a);
         prepare();
+        load_keys(v_stage, keys);
         wgmma_wait<0>();
         wgmma_pin(a);
         wgmma_discard(output);
-        int j;  // of the last P made
-        if constexpr (Config::THREE_STAGES) {
+        if constexpr (!Config::THREE_STAGES) {
+            make_weights(0, v_stage, a, keys, unused);
+            Softmax::pack(a, p);
+            for (int j = 1; j < n_tiles; j++) {
+                short_step(j, output, p, a);
+            }
+            start_output(output, p, n_tiles > 1);
+            finish_output(output, p);
+        } else {
             Scores b;
+            Probs r;
             if (n_tiles > 1) {
                 start_scores(b);
             }
-            make_probs(0, v_stage, a, p, unused);
+            make_weights(0, v_stage, a, keys, unused);
+            Softmax::pack(a, p);
+            int j;  // of the last P made
             for (j = 0; j + 3 < n_tiles; j += 2) {
                 step<true>(j, output, p, b, r, a);
                 step<true>(j + 1, output, r, a, p, b);
@@ -276,34 +300,16 @@ struct PrefillConsumer {
                 step<false>(j, output, p, b, r, a);
                 j += 1;
             }
-        } else {
-            make_probs(0, v_stage, a, p, unused);
-            for (j = 0; j + 2 < n_tiles; j += 2) {
-                short_step(j + 1, output, p, a, r);
-                short_step(j + 2, output, r, a, p);
+            if (j % 2 == 0) {
+                start_output(output, p, j > 0);
+                finish_output(output, p);
+            } else {
+                start_output(output, r, true);
+                finish_output(output, r);
             }
-            if (j + 2 == n_tiles) {
-                short_step(j + 1, output, p, a, r);
-                j += 1;
-            }
-        }
-        if (j % 2 == 0) {
-            start_output(output, p, j > 0);
-            finish_output(output, p);
-        } else {
-            start_output(output, r, true);
-            finish_output(output, r);
         }
     }
 };
-
-// Sum of the four e4m3 bytes of a word.
-__device__ __forceinline__ float sum_e4m3x4(u32 word) {
-    const u32 low = e4m3x2_to_f16x2(u16(word & 0xffff));
-    const u32 high = e4m3x2_to_f16x2(u16(word >> 16));
-    return (to_float(f16{u16(low & 0xffff)}) + to_float(f16{u16(low >> 16)})) +
-           (to_float(f16{u16(high & 0xffff)}) + to_float(f16{u16(high >> 16)}));
-}
 
 template <class Config>
 __device__ __forceinline__ void prefill_consumer(PrefillSmem<Config>& smem, const u8* kv, const u8* queries,
@@ -338,17 +344,6 @@ __device__ __forceinline__ void prefill_consumer(PrefillSmem<Config>& smem, cons
             for (int h = 0; h < 2; h++) {
                 consumer.softmax.limit[h] = item.first_position + token_of(first_row + 8 * h);
                 consumer.softmax.factor[h] = query_scale[out_row(first_row + 8 * h)] * score_scale;
-                // A quad adds up its row; the swizzle permutes pieces within a row, which a sum does not see.
-                const u8* row = query + (first_row % 64 + 8 * h) * HEAD_DIM + quad_lane * (HEAD_DIM / 4);
-                float sum = 0.0f;
-#pragma unroll
-                for (int i = 0; i < HEAD_DIM / 64; i++) {
-                    const uint4 bytes = reinterpret_cast<const uint4*>(row)[i];
-                    sum += (sum_e4m3x4(bytes.x) + sum_e4m3x4(bytes.y)) + (sum_e4m3x4(bytes.z) + sum_e4m3x4(bytes.w));
-                }
-                sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-                sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-                consumer.softmax.query_sum[h] = sum;
             }
         });
 
@@ -361,7 +356,6 @@ __device__ __forceinline__ void prefill_consumer(PrefillSmem<Config>& smem, cons
             if (tile_row >= item.n_tokens * heads_per_kv) {
                 continue;
             }
-            const float zero = consumer.softmax.zero[h];
             const float inv_sum = 1.0f / consumer.softmax.sum[h];
             bf16* row = out + out_row(tile_row) * HEAD_DIM + quad_lane * 8;
 #pragma unroll
@@ -369,7 +363,7 @@ __device__ __forceinline__ void prefill_consumer(PrefillSmem<Config>& smem, cons
                 Packed<bf16, 8> values;
 #pragma unroll
                 for (int i = 0; i < 8; i++) {
-                    values.at[i] = to_bf16((output[16 * run + i / 2 * 4 + 2 * h + i % 2] + zero) * inv_sum);
+                    values.at[i] = to_bf16(output[16 * run + i / 2 * 4 + 2 * h + i % 2] * inv_sum);
                 }
                 *reinterpret_cast<Packed<bf16, 8>*>(row + 32 * run) = values;
             }
@@ -405,8 +399,8 @@ __global__ void __launch_bounds__(PrefillShape<Config>::THREADS, 1)
         trap_unless(smem_address(dynamic_smem) % 1024 == 0);
     }
     __syncthreads();
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
 
     const int heads_per_kv = n_heads / n_kv_heads;
     if (threadIdx.x < 128) {

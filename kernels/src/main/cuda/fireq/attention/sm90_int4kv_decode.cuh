@@ -15,8 +15,8 @@
  *            split_values  f32        [n_tokens, n_heads, max_splits, HEAD_DIM] 16 B                     workspace
  *            arrivals      u32        [n_seqs, n_kv_heads, column blocks]      zero between launches     workspace
  * Numerics   Codes become halves 64 + code by two logic operations; the 64 is taken off the sums, exactly for scores
- *            (it is where the accumulators start) and in float32 for V. V counts from code 8, with zero + 8 * scale for
- *            zero, which halves what the rounding of weights costs. Products of halves are exact, sums float32.
+ *            (it is where the accumulators start) and in float32 for V, as zeros are for both. Products of halves are
+ *            exact, sums float32.
  *            Bitwise equal from run to run: warps and splits are merged in order
  * Work       grid.x splits of the positions, grid.y KV heads times blocks of eight columns (the query heads of the KV
  *            head times the sequence's new tokens), grid.z sequences. A CTA's warps take neighbouring runs of tiles.
@@ -27,8 +27,11 @@
  *
  *            The order of the reduced axis is free, so lane (g, q) takes the q-th quarter of K row g as one load, and
  *            the g-th eighth of V rows 2q, 2q + 1, 2q + 8, 2q + 9. The last CTA of a row to finish merges the splits
- * Pipeline   registers: the next tile's K is loaded once this tile's scores are made, its V once the output is
- * Smem map   0  sizeof(DecodeSmem)  sums of each warp (static)
+ * Pipeline   each warp feeds itself: a ring of STAGES tiles, filled with old positions before the kernel ahead, which
+ *            writes the new ones, has ended
+ *            barrier           initialised to   who arrives   who waits   tx bytes
+ *            full[warp][slot]  1                lane 0        the warp    tile
+ * Smem map   0  sizeof(DecodeSmem)  rings, barriers, later the sums of each warp (dynamic)
  * Barriers   0 (__syncthreads)
  * Requires   one group per head, kv_block_size a multiple of 16, HEAD_DIM 64 or 128 (launcher checks)
  * Not for    several groups per head, other sizes: plain_paged_attention. Long chunks: sm90_fp8_prefill
@@ -41,36 +44,17 @@
 #include "fireq/attention/kv_tile.cuh"
 #include "fireq/attention/online_softmax.cuh"
 #include "fireq/attention/paged_kv.cuh"
+#include "fireq/pipeline/stage.cuh"
 #include "fireq/ptx/griddep.cuh"
 #include "fireq/ptx/mma_f16.cuh"
+#include "fireq/ptx/tma.cuh"
 
 namespace fireq {
 
 constexpr int DECODE_COLUMNS = 8;
 constexpr int CODE_OFFSET = 64;
-
-// N bytes of codes per lane, loaded at once, past L1: a KV block is read by one CTA.
-template <int N>
-struct alignas(N) CodeBytes {
-    u32 word[N / 4];
-
-    static __device__ __forceinline__ CodeBytes load(const u8* address) {
-        CodeBytes bytes;
-        if constexpr (N == 16) {
-            asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-                         : "=r"(bytes.word[0]), "=r"(bytes.word[1]), "=r"(bytes.word[2]), "=r"(bytes.word[3])
-                         : "l"(address));
-        } else if constexpr (N == 8) {
-            asm volatile("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
-                         : "=r"(bytes.word[0]), "=r"(bytes.word[1])
-                         : "l"(address));
-        } else {
-            static_assert(N == 4, "a quarter or an eighth of a row");
-            asm volatile("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(bytes.word[0]) : "l"(address));
-        }
-        return bytes;
-    }
-};
+// As OnlineSoftmax::HEADROOM.
+constexpr float REFERENCE_HEADROOM = 3.0f;
 
 // Nibbles i and i + 4 of a word as the pair of halves 64 + code. 64 has exponent bits 0x5400 and a last place of 1/16,
 // so a nibble in bits 4..7 counts units.
@@ -80,9 +64,36 @@ __device__ __forceinline__ u32 codes_to_f16x2(u32 word) {
     return (moved & 0x00f000f0u) | 0x54005400u;
 }
 
+// A run of positions of one KV head as it lies in the cache: neighbours in one KV block.
+template <int HEAD_DIM>
+struct DecodeRun {
+    static constexpr int POSITIONS = 16;
+    static constexpr int ROW_BYTES = HEAD_DIM / 2;
+    static constexpr int CODE_BYTES = POSITIONS * ROW_BYTES;
+    static constexpr int PARAM_BYTES = POSITIONS * int(sizeof(ScaleZero));
+    static constexpr int BYTES = 2 * (CODE_BYTES + PARAM_BYTES);
+
+    alignas(16) u8 k[CODE_BYTES];
+    alignas(16) u8 v[CODE_BYTES];
+    ScaleZero k_param[POSITIONS];
+    ScaleZero v_param[POSITIONS];
+};
+
+// What a warp fetches at a time.
+template <int HEAD_DIM>
+struct DecodeTile {
+    static constexpr int RUNS = 2;
+    static constexpr int POSITIONS = RUNS * DecodeRun<HEAD_DIM>::POSITIONS;
+    DecodeRun<HEAD_DIM> run[RUNS];
+};
+
 template <class Config>
 struct DecodeSmem {
-    float values[Config::WARPS][DECODE_COLUMNS][Config::HEAD_DIM];
+    union {
+        DecodeTile<Config::HEAD_DIM> ring[Config::WARPS][Config::STAGES];
+        float values[Config::WARPS][DECODE_COLUMNS][Config::HEAD_DIM];
+    };
+    u64 full[Config::WARPS][Config::STAGES];
     SplitStats stats[Config::WARPS][DECODE_COLUMNS];
     bool is_last;
 };
@@ -91,13 +102,15 @@ struct DecodeSmem {
 template <class Config>
 struct DecodeWarp {
     static constexpr int HEAD_DIM = Config::HEAD_DIM;
-    static constexpr int TILE = 32;
-    static constexpr int HALVES = TILE / 16;
+    using Tile = DecodeTile<HEAD_DIM>;
+    static constexpr int TILE = Tile::POSITIONS;
+    static constexpr int HALVES = Tile::RUNS;
     static constexpr int ROW_BYTES = HEAD_DIM / 2;
     static constexpr int K_STEPS = HEAD_DIM / 16;
     static constexpr int O_BLOCKS = HEAD_DIM / 16;
-    using KBytes = CodeBytes<ROW_BYTES / 4>;
-    using VBytes = CodeBytes<ROW_BYTES / 8>;
+    // A lane's part of a row of K and of V.
+    using KWords = Packed<u32, ROW_BYTES / 16>;
+    using VWords = Packed<u32, ROW_BYTES / 32>;
 
     const int g;
     const int q;
@@ -113,11 +126,6 @@ struct DecodeWarp {
     float reference[2];
     float sum[2];
     float zero[2];
-
-    KBytes k[HALVES][2];
-    VBytes v[HALVES][4];
-    ScaleZero k_param[HALVES][2];
-    ScaleZero v_param[HALVES][2];
 
     __device__ __forceinline__ DecodeWarp() : g(threadIdx.x % WARP_SIZE / 4), q(threadIdx.x % 4) {
 #pragma unroll
@@ -162,41 +170,22 @@ struct DecodeWarp {
         }
     }
 
-    // `first_row` is the KV row of the first of 16 positions that lie in one KV block.
-    __device__ __forceinline__ void load_k(int half, i64 first_row, const u8* codes, const ScaleZero* params) {
-#pragma unroll
-        for (int r = 0; r < 2; r++) {
-            const i64 row = first_row + g + 8 * r;
-            k[half][r] = KBytes::load(codes + row * ROW_BYTES + q * (ROW_BYTES / 4));
-            k_param[half][r] = params[row];
-        }
-    }
-
-    __device__ __forceinline__ void load_v(int half, i64 first_row, const u8* codes, const ScaleZero* params) {
-#pragma unroll
-        for (int r = 0; r < 2; r++) {
-            v_param[half][r] = params[first_row + g + 8 * r];
-        }
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const i64 row = first_row + 2 * q + i % 2 + i / 2 * 8;
-            v[half][i] = VBytes::load(codes + row * ROW_BYTES + g * (ROW_BYTES / 8));
-        }
-    }
-
     // scores[half]: positions g and g + 8 of the half, columns 2q and 2q + 1, in units of the key; -infinity where the
     // column must not look.
-    __device__ __forceinline__ void make_scores(int first_position, float (&scores)[HALVES][4]) {
+    __device__ __forceinline__ void make_scores(const Tile& tile, int first_position, float (&scores)[HALVES][4]) {
 #pragma unroll
         for (int half = 0; half < HALVES; half++) {
+            const DecodeRun<HEAD_DIM>& run = tile.run[half];
+            const KWords upper = *reinterpret_cast<const KWords*>(run.k + g * ROW_BYTES + q * (ROW_BYTES / 4));
+            const KWords lower = *reinterpret_cast<const KWords*>(run.k + (g + 8) * ROW_BYTES + q * (ROW_BYTES / 4));
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 scores[half][i] = minus_offset[i % 2];
             }
 #pragma unroll
             for (int w = 0; w < K_STEPS / 2; w++) {
-                const u32 low = k[half][0].word[w];
-                const u32 high = k[half][1].word[w];
+                const u32 low = upper.at[w];
+                const u32 high = lower.at[w];
                 mma_f16_m16n8k16(scores[half], codes_to_f16x2<0>(low), codes_to_f16x2<0>(high), codes_to_f16x2<1>(low),
                                  codes_to_f16x2<1>(high), query[2 * w][0], query[2 * w][1]);
                 mma_f16_m16n8k16(scores[half], codes_to_f16x2<2>(low), codes_to_f16x2<2>(high), codes_to_f16x2<3>(low),
@@ -204,18 +193,19 @@ struct DecodeWarp {
             }
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                const ScaleZero param = k_param[half][i / 2];
+                const ScaleZero param = run.k_param[g + i / 2 * 8];
                 const int position = first_position + 16 * half + g + i / 2 * 8;
-                const float score = fmaf(to_float(param.scale), scores[half][i], to_float(param.zero) * query_sum[i % 2]);
+                const float score =
+                    to_float(param.scale) * fmaf(-to_float(param.zero), query_sum[i % 2], scores[half][i]);
                 scores[half][i] = position <= limit[i % 2] ? score : Max::identity();
             }
         }
     }
 
     // Turns scores into probs[half], the B fragment of P, and brings the sums so far to the new reference.
-    __device__ __forceinline__ void make_probs(int first_position, int n_positions, const float (&scores)[HALVES][4],
-                                               u32 (&probs)[HALVES][2]) {
-        float v_scale[HALVES][2], v_centre[HALVES][2];
+    __device__ __forceinline__ void make_probs(const Tile& tile, int first_position, int n_positions,
+                                               const float (&scores)[HALVES][4], u32 (&probs)[HALVES][2]) {
+        float v_scale[HALVES][2], v_zero[HALVES][2];
         float peak[2] = {max[0], max[1]};
 #pragma unroll
         for (int half = 0; half < HALVES; half++) {
@@ -223,9 +213,9 @@ struct DecodeWarp {
             for (int r = 0; r < 2; r++) {
                 // What lies in a KV block behind the last position is nobody's, maybe not even a number.
                 const bool exists = first_position + 16 * half + g + 8 * r < n_positions;
-                v_scale[half][r] = exists ? to_float(v_param[half][r].scale) : 0.0f;
-                v_centre[half][r] =
-                    exists ? fmaf(float(CODE_CENTRE), v_scale[half][r], to_float(v_param[half][r].zero)) : 0.0f;
+                const ScaleZero param = tile.run[half].v_param[g + 8 * r];
+                v_scale[half][r] = exists ? to_float(param.scale) : 0.0f;
+                v_zero[half][r] = exists ? float(CODE_OFFSET) + to_float(param.zero) : 0.0f;
                 largest_v_scale = fmaxf(largest_v_scale, v_scale[half][r]);
                 peak[0] = fmaxf(peak[0], scores[half][2 * r]);
                 peak[1] = fmaxf(peak[1], scores[half][2 * r + 1]);
@@ -244,7 +234,8 @@ struct DecodeWarp {
             max[e] = peak[e];
             // A column that has seen no position yet keeps -infinity, and probabilities of zero.
             const bool seen = peak[e] != Max::identity();
-            const float next = seen ? fmaf(peak[e], factor[e], bound) : Max::identity();
+            const float least = seen ? fmaf(peak[e], factor[e], bound) : Max::identity();
+            const float next = least > reference[e] ? least + REFERENCE_HEADROOM : reference[e];
             rescale[e] = seen ? exp2_approx(reference[e] - next) : 1.0f;
             minus_reference[e] = seen ? -next : 0.0f;
             reference[e] = next;
@@ -271,26 +262,31 @@ struct DecodeWarp {
                     sum[e] += p[e];
                 }
                 const u32 a = e4m3x2_to_f16x2(to_e4m3x2(p[0] * v_scale[half][r], p[1] * v_scale[half][r]));
-                // The output counts 64 + code, so what is more than code - 8 goes off again.
-                constexpr float MORE = float(CODE_OFFSET + CODE_CENTRE);
-                zero[0] = fmaf(p[0], v_centre[half][r], fmaf(-MORE, to_float(f16{u16(a & 0xffff)}), zero[0]));
-                zero[1] = fmaf(p[1], v_centre[half][r], fmaf(-MORE, to_float(f16{u16(a >> 16)}), zero[1]));
+                // The output counts 64 + code, so what is more than code - zero goes off again.
+                zero[0] = fmaf(-v_zero[half][r], to_float(f16{u16(a & 0xffff)}), zero[0]);
+                zero[1] = fmaf(-v_zero[half][r], to_float(f16{u16(a >> 16)}), zero[1]);
                 probs[half][r] = transpose_8x8(a);
             }
         }
     }
 
     // output[m]: channels c and c + 4 of this lane's eighth with c = m / 4 * 8 + m % 4, columns 2q and 2q + 1.
-    __device__ __forceinline__ void add_values(const u32 (&probs)[HALVES][2]) {
+    __device__ __forceinline__ void add_values(const Tile& tile, const u32 (&probs)[HALVES][2]) {
 #pragma unroll
         for (int half = 0; half < HALVES; half++) {
+            VWords v[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                v[i] = *reinterpret_cast<const VWords*>(tile.run[half].v + (2 * q + i % 2 + i / 2 * 8) * ROW_BYTES +
+                                                        g * (ROW_BYTES / 8));
+            }
 #pragma unroll
             for (int w = 0; w < O_BLOCKS / 4; w++) {
                 // Channels 0..3 and 4..7 of two neighbouring positions.
-                const u32 first_low = __byte_perm(v[half][0].word[w], v[half][1].word[w], 0x5410);
-                const u32 first_high = __byte_perm(v[half][0].word[w], v[half][1].word[w], 0x7632);
-                const u32 second_low = __byte_perm(v[half][2].word[w], v[half][3].word[w], 0x5410);
-                const u32 second_high = __byte_perm(v[half][2].word[w], v[half][3].word[w], 0x7632);
+                const u32 first_low = __byte_perm(v[0].at[w], v[1].at[w], 0x5410);
+                const u32 first_high = __byte_perm(v[0].at[w], v[1].at[w], 0x7632);
+                const u32 second_low = __byte_perm(v[2].at[w], v[3].at[w], 0x5410);
+                const u32 second_high = __byte_perm(v[2].at[w], v[3].at[w], 0x7632);
                 mma_f16_m16n8k16(output[4 * w], codes_to_f16x2<0>(first_low), codes_to_f16x2<0>(first_high),
                                  codes_to_f16x2<0>(second_low), codes_to_f16x2<0>(second_high), probs[half][0],
                                  probs[half][1]);
@@ -340,10 +336,13 @@ __global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
     constexpr int WARPS = Config::WARPS;
     constexpr int HEAD_DIM = Config::HEAD_DIM;
     constexpr int CHANNELS = HEAD_DIM / WARP_SIZE;
+    constexpr int STAGES = Config::STAGES;
     using Warp = DecodeWarp<Config>;
-    __shared__ DecodeSmem<Config> smem;
+    using Run = DecodeRun<HEAD_DIM>;
+    alignas(128) extern __shared__ u8 dynamic_smem[];
+    static_assert(sizeof(DecodeSmem<Config>) == Config::SMEM_BYTES, "the launcher asks for what the kernel lays out");
+    auto& smem = *reinterpret_cast<DecodeSmem<Config>*>(dynamic_smem);
 
-    wait_for_previous_kernel();
     allow_next_kernel();
     const int heads_per_kv = n_heads / n_kv_heads;
     const int kv_head = blockIdx.y % n_kv_heads;
@@ -377,42 +376,63 @@ __global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
         return i64(first_token + index / heads_per_kv) * n_heads + kv_head * heads_per_kv + index % heads_per_kv;
     };
 
-    Warp w;
-    if (tile_begin < tile_end) {
-        const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
-        const i32* block_table = block_tables + i64(blockIdx.z) * max_kv_blocks;
-        // Lane l keeps where the l-th run of 16 positions from `runs_from` on lies, in units of 16 KV rows; runs behind
-        // the last position read the last one instead.
-        const int last_run = (n_positions - 1) / 16;
-        int runs_from = tile_begin * Warp::HALVES;
-        const auto find_runs = [&] {
-            const int position = min(runs_from + lane, last_run) * 16;
-            return int(layout.row(block_table[position / kv_block_size], position % kv_block_size, kv_head) / 16);
-        };
-        int run_rows = find_runs();
-        const auto rows_of_run = [&](int run) {
+    const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
+    const i32* block_table = block_tables + i64(blockIdx.z) * max_kv_blocks;
+    // Lane l keeps where the l-th run of 16 positions from `runs_from` on lies, in units of runs; runs behind the last
+    // position read the last one instead.
+    const int last_run = (n_positions - 1) / Run::POSITIONS;
+    int runs_from = tile_begin * Warp::HALVES;
+    const auto find_runs = [&] {
+        const int position = min(runs_from + lane, last_run) * Run::POSITIONS;
+        return int(layout.row(block_table[position / kv_block_size], position % kv_block_size, kv_head) / Run::POSITIONS);
+    };
+    int run_rows = tile_begin < tile_end ? find_runs() : 0;
+    const auto fetch = [&](int tile, int slot) {
+        int runs[Warp::HALVES];
+#pragma unroll
+        for (int half = 0; half < Warp::HALVES; half++) {
+            const int run = tile * Warp::HALVES + half;
             if (run - runs_from >= WARP_SIZE) {
                 runs_from = run;
                 run_rows = find_runs();
             }
-            return __shfl_sync(0xffffffffu, run_rows, run - runs_from);
-        };
-        int rows[Warp::HALVES];
-        const auto start_k = [&](int tile) {
+            runs[half] = __shfl_sync(0xffffffffu, run_rows, run - runs_from);
+        }
+        if (lane == 0) {
+            u64* full = &smem.full[warp][slot];
+            mbarrier_arrive_expect_bytes(full, Warp::HALVES * Run::BYTES);
 #pragma unroll
             for (int half = 0; half < Warp::HALVES; half++) {
-                rows[half] = rows_of_run(tile * Warp::HALVES + half);
-                w.load_k(half, i64(rows[half]) * 16, k_codes, k_params);
+                Run& to = smem.ring[warp][slot].run[half];
+                const i64 run = runs[half];
+                bulk_load(to.k, k_codes + run * Run::CODE_BYTES, Run::CODE_BYTES, full, CacheHint::EVICT_FIRST);
+                bulk_load(to.k_param, k_params + run * Run::POSITIONS, Run::PARAM_BYTES, full, CacheHint::EVICT_FIRST);
+                bulk_load(to.v, v_codes + run * Run::CODE_BYTES, Run::CODE_BYTES, full, CacheHint::EVICT_FIRST);
+                bulk_load(to.v_param, v_params + run * Run::POSITIONS, Run::PARAM_BYTES, full, CacheHint::EVICT_FIRST);
             }
-        };
-        const auto start_v = [&] {
+        }
+    };
+    if (lane == 0) {
 #pragma unroll
-            for (int half = 0; half < Warp::HALVES; half++) {
-                w.load_v(half, i64(rows[half]) * 16, v_codes, v_params);
-            }
-        };
-        start_k(tile_begin);
-        start_v();
+        for (int slot = 0; slot < STAGES; slot++) {
+            mbarrier_init(&smem.full[warp][slot], 1);
+        }
+        mbarrier_init_fence();
+    }
+    __syncwarp();
+    // The kernel ahead writes the new positions only: what lies before them can be fetched while it runs.
+    const int old_tiles = (n_positions - n_new) / Warp::TILE;
+    int fetched = tile_begin;
+    for (; fetched < min(min(tile_begin + STAGES, tile_end), old_tiles); fetched++) {
+        fetch(fetched, fetched - tile_begin);
+    }
+    wait_for_previous_kernel();
+    for (; fetched < min(tile_begin + STAGES, tile_end); fetched++) {
+        fetch(fetched, fetched - tile_begin);
+    }
+
+    Warp w;
+    if (tile_begin < tile_end) {
         const float score_scale = 1.4426950408889634f / sqrtf(float(HEAD_DIM));
         w.load_query(query + row_of(w.g) * HEAD_DIM);
 #pragma unroll
@@ -421,22 +441,25 @@ __global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
             w.factor[e] = query_scale[row_of(column)] * score_scale;
             w.limit[e] = positions[first_token + (first_column + column) / heads_per_kv];
         }
+        auto stage = Stage<STAGES>::consumer();
         for (int tile = tile_begin; tile < tile_end; tile++) {
             const int first_position = tile * Warp::TILE;
+            const auto& kv = smem.ring[warp][stage.index];
             float scores[Warp::HALVES][4];
             u32 probs[Warp::HALVES][2];
-            w.make_scores(first_position, scores);
-            const bool more = tile + 1 < tile_end;
-            if (more) {
-                start_k(tile + 1);
+            mbarrier_wait(&smem.full[warp][stage.index], stage.phase);
+            w.make_scores(kv, first_position, scores);
+            w.make_probs(kv, first_position, n_positions, scores, probs);
+            w.add_values(kv, probs);
+            __syncwarp();
+            if (tile + STAGES < tile_end) {
+                fetch(tile + STAGES, stage.index);
             }
-            w.make_probs(first_position, n_positions, scores, probs);
-            w.add_values(probs);
-            if (more) {
-                start_v();
-            }
+            stage.advance();
         }
     }
+    // The sums take the place of the ring.
+    __syncthreads();
 
     w.store(smem.values[warp], smem.stats[warp]);
     __syncthreads();

@@ -20,6 +20,14 @@ __device__ __forceinline__ float silu(float g) {
     return g / (1.0f + expf(-g));
 }
 
+// a / b, correctly rounded like the division but for results near the smallest normal number; `reciprocal` is 1 / b,
+// correctly rounded. For many quotients with one divisor (Markstein 1990).
+__device__ __forceinline__ float divide(float a, float b, float reciprocal) {
+    const float quotient = a * reciprocal;
+    const float remainder = fmaf(-quotient, b, a);
+    return fmaf(remainder, reciprocal, quotient);
+}
+
 struct Sum {
     static __device__ __forceinline__ float identity() { return 0.0f; }
     __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
@@ -62,6 +70,27 @@ __device__ __forceinline__ float cta_reduce(float value, float* scratch, Op op) 
         total = op(total, scratch[warp]);
     }
     return total;
+}
+
+// Two reductions in one.
+template <int THREADS, class Op1, class Op2>
+__device__ __forceinline__ void cta_reduce_both(float& value1, float& value2, float* scratch, Op1 op1, Op2 op2) {
+    constexpr int WARPS = CtaShape<THREADS>::WARPS;
+    value1 = warp_reduce(value1, op1);
+    value2 = warp_reduce(value2, op2);
+    __syncthreads();
+    if (threadIdx.x % WARP_SIZE == 0) {
+        scratch[threadIdx.x / WARP_SIZE] = value1;
+        scratch[WARPS + threadIdx.x / WARP_SIZE] = value2;
+    }
+    __syncthreads();
+    value1 = scratch[0];
+    value2 = scratch[WARPS];
+#pragma unroll
+    for (int warp = 1; warp < WARPS; warp++) {
+        value1 = op1(value1, scratch[warp]);
+        value2 = op2(value2, scratch[WARPS + warp]);
+    }
 }
 
 }  // namespace fireq

@@ -21,7 +21,7 @@ struct e4m3 {
     u8 bits;
 };
 
-// How one group of a K or V vector reads back: real = scale * code + zero.
+// How one group of a K or V vector reads back: real = scale * (code - zero) with an integer zero, 0..15.
 struct alignas(4) ScaleZero {
     f16 scale;
     f16 zero;

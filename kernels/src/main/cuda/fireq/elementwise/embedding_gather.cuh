@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(Config::THREADS)
                      const float* __restrict__ row_scale, bf16* __restrict__ out, int width, int vocab_size) {
     constexpr int VECTOR = Config::VECTOR;
 
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int token = blockIdx.x;
     const int id = token_ids[token];
     trap_unless(id >= 0 && id < vocab_size);

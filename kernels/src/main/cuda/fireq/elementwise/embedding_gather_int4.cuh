@@ -1,13 +1,13 @@
 /*
  * embedding_gather_int4
  *
- * Computes   out[t,:] = bf16(row_scale[id] * e4m3(sign(q) * magnitudes[|q| - 1] * group_scale[id, :])), id = token_ids[t]
+ * Computes   out[t,:] = bf16(row_scale[id] * e4m3(values[code] * group_scale[id, :])), id = token_ids[t]
  * Operands   name         dtype   shape                            layout / alignment              lives in
  *            token_ids    i32     [n_tokens]                       contiguous                      step inputs
  *            codes        int4    [vocab_size, ceil(width/2)]      checkpoint order, row-major     weights
  *            group_scale  e4m3    [vocab_size, width/group_size]   row-major                       weights
  *            row_scale    f32     [vocab_size]                     contiguous                      weights
- *            magnitudes   f32     [8]                              contiguous                      weights
+ *            values       f32     [16]                             by nibble                       weights
  *            out          bf16    [n_tokens, width]                row-major                       activations
  * Numerics   two roundings, to e4m3 and to bf16, where the definition has them; exact against the oracle
  * Work       one CTA per token; threads stride over the row
@@ -32,10 +32,10 @@ template <class Config>
 __global__ void __launch_bounds__(Config::THREADS)
     embedding_gather_int4(const i32* __restrict__ token_ids, const u8* __restrict__ codes,
                           const e4m3* __restrict__ group_scale, const float* __restrict__ row_scale,
-                          const float* __restrict__ magnitudes, bf16* __restrict__ out, int width, int group_size,
+                          const float* __restrict__ values, bf16* __restrict__ out, int width, int group_size,
                           int vocab_size) {
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int token = blockIdx.x;
     const i64 id = token_ids[token];
     trap_unless(id >= 0 && id < vocab_size);
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(Config::THREADS)
     const u8* row = codes + id * ((width + 1) / 2);
     const e4m3* scales = group_scale + id * (width / group_size);
     for (int i = threadIdx.x; i < width; i += Config::THREADS) {
-        const float value = int4_value(int4_code(row, i), to_float(scales[i / group_size]), magnitudes);
+        const float value = int4_value(int4_nibble(row, i), to_float(scales[i / group_size]), values);
         out[i64(token) * width + i] = to_bf16(row_scale[id] * value);
     }
 }

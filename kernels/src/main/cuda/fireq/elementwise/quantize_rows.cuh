@@ -7,7 +7,7 @@
  *            out        e4m3    [n_rows, width]    row-major, VECTOR elements     activations
  *            out_scale  f32     [n_rows]           contiguous                     activations
  * Numerics   float32, multiplied by 1 / scale; exact against the oracle, which rounds in the same places
- * Work       one CTA per row; threads stride over the row twice (absmax, codes)
+ * Work       one CTA per row; a thread keeps VECTORS vectors of it in registers, row_cache.cuh
  * Pipeline   none
  * Smem map   0  4 * WARPS  one float per warp, reduction
  * Barriers   0 (__syncthreads)
@@ -19,6 +19,7 @@
 #pragma once
 
 #include "fireq/common/math.cuh"
+#include "fireq/elementwise/row_cache.cuh"
 #include "fireq/ptx/griddep.cuh"
 #include "fireq/quant/e4m3.cuh"
 
@@ -30,31 +31,28 @@ __global__ void __launch_bounds__(Config::THREADS)
     constexpr int VECTOR = Config::VECTOR;
     __shared__ float scratch[CtaShape<Config::THREADS>::WARPS];
 
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int row = blockIdx.x;
-    const auto* values = reinterpret_cast<const Packed<bf16, VECTOR>*>(x + i64(row) * width);
-
+    const RowCache<bf16, Config::THREADS, VECTOR, Config::VECTORS> cache(x + i64(row) * width, width);
     float absmax = 0.0f;
-    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
-        const Packed<bf16, VECTOR> v = values[i];
+    cache.each([&](int, const Packed<bf16, VECTOR>& v) {
 #pragma unroll
         for (int j = 0; j < VECTOR; j++) {
             absmax = fmaxf(absmax, fabsf(to_float(v.at[j])));
         }
-    }
+    });
     const RowScale scale = RowScale::of(cta_reduce<Config::THREADS>(absmax, scratch, Max()));
 
     auto* codes = reinterpret_cast<Packed<e4m3, VECTOR>*>(out + i64(row) * width);
-    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
-        const Packed<bf16, VECTOR> v = values[i];
-        Packed<e4m3, VECTOR> c;
+    cache.each([&](int i, const Packed<bf16, VECTOR>& v) {
+        float y[VECTOR];
 #pragma unroll
         for (int j = 0; j < VECTOR; j++) {
-            c.at[j] = scale.quantize(to_float(v.at[j]));
+            y[j] = to_float(v.at[j]);
         }
-        codes[i] = c;
-    }
+        codes[i] = scale.quantize(y);
+    });
     if (threadIdx.x == 0) {
         out_scale[row] = scale.scale;
     }

@@ -12,9 +12,10 @@
  *                                                  null: the same row
  * Numerics   float32; the sum of squares in the order of the threads, everything else element by element, so a code
  *            differs from the oracle's by at most one e4m3 step, where y / scale is close to a tie
- * Work       one CTA per row; threads stride over the row three times (squares, absmax, codes), hits in L1
- * Pipeline   none
- * Smem map   0  4 * WARPS  one float per warp, reduction
+ * Work       CTAs take rows grid.x apart; a thread keeps VECTORS vectors of a row in registers, row_cache.cuh, and those
+ *            of the weight if they are few
+ * Pipeline   the next row is loaded while one is worked on
+ * Smem map   0  8 * WARPS  two floats per warp, reduction
  * Barriers   0 (__syncthreads)
  * Requires   width % VECTOR == 0 (launcher picks VECTOR)
  * Not for    rows whose squares overflow float32: the result is then 0 or NaN, as in the definition
@@ -24,6 +25,7 @@
 #pragma once
 
 #include "fireq/common/math.cuh"
+#include "fireq/elementwise/row_cache.cuh"
 #include "fireq/ptx/griddep.cuh"
 #include "fireq/quant/e4m3.cuh"
 
@@ -32,53 +34,54 @@ namespace fireq {
 template <class Config>
 __global__ void __launch_bounds__(Config::THREADS)
     rmsnorm_quantize(const bf16* __restrict__ x, const float* __restrict__ weight, const i32* __restrict__ rows,
-                     e4m3* __restrict__ out, float* __restrict__ out_scale, int width, float epsilon) {
+                     e4m3* __restrict__ out, float* __restrict__ out_scale, int n_rows,
+                     int width, float epsilon) {
+    constexpr int THREADS = Config::THREADS;
     constexpr int VECTOR = Config::VECTOR;
-    __shared__ float scratch[CtaShape<Config::THREADS>::WARPS];
+    constexpr int WEIGHTS_KEPT = Config::VECTORS * VECTOR <= 32 ? Config::VECTORS : 0;
+    __shared__ float scratch[2 * CtaShape<THREADS>::WARPS];
 
-    wait_for_previous_kernel();
     allow_next_kernel();
-    const int row = blockIdx.x;
-    const i64 source = rows == nullptr ? row : rows[row];
-    const auto* values = reinterpret_cast<const Packed<bf16, VECTOR>*>(x + source * width);
-    const auto* weights = reinterpret_cast<const Packed<float, VECTOR>*>(weight);
-
-    float squares = 0.0f;
-    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
-        const Packed<bf16, VECTOR> v = values[i];
-#pragma unroll
-        for (int j = 0; j < VECTOR; j++) {
-            const float f = to_float(v.at[j]);
-            squares = fmaf(f, f, squares);
+    const RowCache<float, THREADS, VECTOR, WEIGHTS_KEPT> weights(weight, width);
+    const auto load = [&](int row) {
+        const i64 source = rows == nullptr ? row : rows[row];
+        return RowCache<bf16, THREADS, VECTOR, Config::VECTORS>(x + source * width, width);
+    };
+    wait_for_previous_kernel();
+    auto next = load(blockIdx.x);
+    for (int row = blockIdx.x; row < n_rows; row += gridDim.x) {
+        const auto cache = next;
+        if (row + gridDim.x < n_rows) {
+            next = load(row + gridDim.x);
         }
-    }
-    const float mean_square = cta_reduce<Config::THREADS>(squares, scratch, Sum()) / float(width);
-    const float norm = sqrtf(mean_square + epsilon);
-
-    float absmax = 0.0f;
-    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
-        const Packed<bf16, VECTOR> v = values[i];
-        const Packed<float, VECTOR> w = weights[i];
+        // Division by the norm keeps the order, so that it can wait until the maximum is known.
+        float squares = 0.0f;
+        float absmax = 0.0f;
+        cache.each_with(weights, [&](int, const Packed<bf16, VECTOR>& v, const Packed<float, VECTOR>& w) {
 #pragma unroll
-        for (int j = 0; j < VECTOR; j++) {
-            absmax = fmaxf(absmax, fabsf(to_float(v.at[j]) * w.at[j] / norm));
-        }
-    }
-    const RowScale scale = RowScale::of(cta_reduce<Config::THREADS>(absmax, scratch, Max()));
+            for (int j = 0; j < VECTOR; j++) {
+                const float f = to_float(v.at[j]);
+                squares = fmaf(f, f, squares);
+                absmax = fmaxf(absmax, fabsf(f * w.at[j]));
+            }
+        });
+        cta_reduce_both<THREADS>(squares, absmax, scratch, Sum(), Max());
+        const float norm = sqrtf(squares / float(width) + epsilon);
+        const float inv_norm = 1.0f / norm;
+        const RowScale scale = RowScale::of(absmax / norm);
 
-    auto* codes = reinterpret_cast<Packed<e4m3, VECTOR>*>(out + i64(row) * width);
-    for (int i = threadIdx.x; i < width / VECTOR; i += Config::THREADS) {
-        const Packed<bf16, VECTOR> v = values[i];
-        const Packed<float, VECTOR> w = weights[i];
-        Packed<e4m3, VECTOR> c;
+        auto* codes = reinterpret_cast<Packed<e4m3, VECTOR>*>(out + i64(row) * width);
+        cache.each_with(weights, [&](int i, const Packed<bf16, VECTOR>& v, const Packed<float, VECTOR>& w) {
+            float y[VECTOR];
 #pragma unroll
-        for (int j = 0; j < VECTOR; j++) {
-            c.at[j] = scale.quantize(to_float(v.at[j]) * w.at[j] / norm);
+            for (int j = 0; j < VECTOR; j++) {
+                y[j] = divide(to_float(v.at[j]) * w.at[j], norm, inv_norm);
+            }
+            codes[i] = scale.quantize(y);
+        });
+        if (threadIdx.x == 0) {
+            out_scale[row] = scale.scale;
         }
-        codes[i] = c;
-    }
-    if (threadIdx.x == 0) {
-        out_scale[row] = scale.scale;
     }
 }
 

@@ -29,8 +29,8 @@ __global__ void __launch_bounds__(Config::THREADS)
     silu_mul(const float* __restrict__ gate_up, bf16* __restrict__ out, int ffn_size) {
     constexpr int VECTOR = Config::VECTOR;
 
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const i64 token = blockIdx.x;
     const int i = blockIdx.y * Config::THREADS + threadIdx.x;
     if (i >= ffn_size / VECTOR) {

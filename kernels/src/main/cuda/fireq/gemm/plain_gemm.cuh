@@ -5,14 +5,14 @@
  *              STORE         out[t,n] = y[t,n]
  *              RESIDUAL_ADD  out[t,n] = out[t,n] + y[t,n]
  *              SILU_MUL      out[t,i] = silu(y[t,i]) * y[t, n/2 + i],  i < n/2
- *            w8 = e4m3(sign(q) * magnitudes[|q| - 1] * group_scale[n, k / group_size]), or the weight's e4m3 byte
+ *            w8 = e4m3(values[code] * group_scale[n, k / group_size]), or the weight's e4m3 byte
  * Operands   name         dtype         shape                        layout / alignment                lives in
  *            x            e4m3          [m, k]                       row-major                         activations
  *            x_scale      f32           [m]                          contiguous                        activations
  *            weight       int4 | e4m3   [n, ceil(k/2)] | [n, k]      checkpoint order, row-major       weights
  *            group_scale  e4m3          [n, k / group_size]          row-major; null for e4m3          weights
  *            row_scale    f32           [n]                          contiguous                        weights
- *            magnitudes   f32           [8]                          null for e4m3                     weights
+ *            values       f32           [16]                         by nibble; null for e4m3          weights
  *            out          bf16 | f32    [m, n], [m, n/2] SILU_MUL    row-major                         activations
  * Numerics   products exact, float32 sums in the order of k, epilogue in float32, one rounding where out is bf16.
  *            Expected error against the oracle: k roundings of the running sum
@@ -20,7 +20,7 @@
  * Pipeline   none: both tiles are decoded to float in shared memory, one k step at a time
  * Smem map   0  4 * TILE_K * (TILE_M + 1)            x, k-major, padded against bank conflicts
  *            +  4 * HALVES * TILE_K * (TILE_N + 1)   weights, likewise
- *            +  32                                   magnitudes
+ *            +  64                                   values
  * Barriers   0 (__syncthreads)
  * Requires   group_size divides k, n even for SILU_MUL (launcher checks); any m, n, k otherwise
  * Not for    speed: this is the definition that the fast kernels are compared with, and the fallback for odd shapes
@@ -41,7 +41,7 @@ template <class Config>
 __global__ void __launch_bounds__(Config::THREADS)
     plain_gemm(const e4m3* __restrict__ x, const float* __restrict__ x_scale, const u8* __restrict__ weight,
                const e4m3* __restrict__ group_scale, const float* __restrict__ row_scale,
-               const float* __restrict__ magnitudes, void* __restrict__ out, int m, int n, int k, int group_size) {
+               const float* __restrict__ values, void* __restrict__ out, int m, int n, int k, int group_size) {
     constexpr int TILE_M = Config::TILE_M;
     constexpr int TILE_N = Config::TILE_N;
     constexpr int TILE_K = Config::TILE_K;
@@ -56,17 +56,17 @@ __global__ void __launch_bounds__(Config::THREADS)
 
     __shared__ float x_tile[TILE_K][TILE_M + 1];
     __shared__ float w_tile[HALVES][TILE_K][TILE_N + 1];
-    __shared__ float magnitude[8];
+    __shared__ float value_of[16];
 
-    wait_for_previous_kernel();
     allow_next_kernel();
+    wait_for_previous_kernel();
     const int n_out = n / HALVES;
     const int first_n = blockIdx.x * TILE_N;
     const int first_m = blockIdx.y * TILE_M;
     const int thread_n = threadIdx.x % THREADS_N;
     const int thread_m = threadIdx.x / THREADS_N;
-    if (Config::WEIGHT_BITS == 4 && threadIdx.x < 8) {
-        magnitude[threadIdx.x] = magnitudes[threadIdx.x];
+    if (Config::WEIGHT_BITS == 4 && threadIdx.x < 16) {
+        value_of[threadIdx.x] = values[threadIdx.x];
     }
 
     float sum[HALVES][THREAD_M][THREAD_N] = {};
@@ -87,9 +87,9 @@ __global__ void __launch_bounds__(Config::THREADS)
                 float value = 0.0f;
                 if (local < n_out && column < k) {
                     if constexpr (Config::WEIGHT_BITS == 4) {
-                        const int code = int4_code(weight + row * ((k + 1) / 2), column);
+                        const int code = int4_nibble(weight + row * ((k + 1) / 2), column);
                         const float scale = to_float(group_scale[row * (k / group_size) + column / group_size]);
-                        value = int4_value(code, scale, magnitude);
+                        value = int4_value(code, scale, value_of);
                     } else {
                         value = to_float(e4m3{weight[row * k + column]});
                     }

@@ -43,8 +43,9 @@ template <class Config>
 __global__ void __launch_bounds__(Config::THREADS)
     repack_int4(const u8* __restrict__ codes, const u8* __restrict__ group_scale, const float* __restrict__ row_scale,
                 u32* __restrict__ packed, float* __restrict__ packed_scale, int n, int k, int group_size, int rows,
-                int k_blocks, int gated) {
+                int k_blocks, int gated, int sign_magnitude) {
     constexpr int CHUNK_WORDS = Int4Chunk::BYTES / 4;
+    constexpr int STRIP_WORDS = Int4Chunk::STRIP_BYTES / 4;
     constexpr int HALF_WORDS = Int4Chunk::HALF_BYTES / 4;
     constexpr int CODE_WORDS = Int4Chunk::CODE_BYTES / 4;
     const i64 index = i64(blockIdx.x) * Config::THREADS + threadIdx.x;
@@ -52,22 +53,23 @@ __global__ void __launch_bounds__(Config::THREADS)
     if (chunk >= i64(rows / Int4Chunk::ROWS) * k_blocks) {
         return;
     }
-    const int word = int(index % CHUNK_WORDS);
-    const int first_row = int(chunk / k_blocks) * Int4Chunk::ROWS;
+    const int strip = int(index % CHUNK_WORDS) / STRIP_WORDS;
+    const int word = int(index % CHUNK_WORDS) % STRIP_WORDS;
+    const int first_row = int(chunk / k_blocks) * Int4Chunk::ROWS + strip * Int4Chunk::STRIP_ROWS;
     const int k_block = int(chunk % k_blocks);
     u32 value = 0;
     if (word < CODE_WORDS) {
-        const int thread = word % HALF_WORDS / 4;
+        const int lane = word % HALF_WORDS / 4;
         const int step = word / HALF_WORDS * 2 + word % 4 / 2;
-        const int row = source_row(first_row + thread / 32 * 16 + word % 2 * 8 + thread % 32 / 4, n, gated != 0);
-        const int first_column = k_block * Int4Chunk::COLUMNS + step * 32 + thread % 4 * 4;
+        const int row = source_row(first_row + word % 2 * 8 + lane / 4, n, gated != 0);
+        const int first_column = k_block * Int4Chunk::COLUMNS + step * 32 + lane % 4 * 4;
         if (row >= 0) {
             const u8* row_codes = codes + i64(row) * ((k + 1) / 2);
 #pragma unroll
             for (int i = 0; i < 8; i++) {
                 const int column = first_column + i / 4 * 16 + i % 4;
                 if (column < k) {
-                    value |= int4_in_word(int4_code(row_codes, column), i);
+                    value |= int4_in_word(int4_nibble(row_codes, column), i, sign_magnitude != 0);
                 }
             }
         }
@@ -76,9 +78,9 @@ __global__ void __launch_bounds__(Config::THREADS)
         const int group = k_block * Int4Chunk::COLUMNS / group_size;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            // Bytes alternate between row r and row r + 8 of the eight threads of a warp that start a row.
+            // Bytes alternate between row r and row r + 8 of the eight lanes that start a row.
             const int at = (word - CODE_WORDS) * 4 + i;
-            const int packed_row = first_row + at / 16 * 16 + at % 2 * 8 + at % 16 / 2;
+            const int packed_row = first_row + at % 2 * 8 + at / 2;
             const int row = source_row(packed_row, n, gated != 0);
             if (row >= 0) {
                 value |= u32(group_scale[i64(row) * groups + group]) << 8 * i;

@@ -5,13 +5,13 @@
  *              STORE         out[t,r] = y[t,r]
  *              RESIDUAL_ADD  out[t,r] = out[t,r] + y[t,r]
  *              SILU_MUL      out[t,8b+i] = silu(y[t,16b+i]) * y[t,16b+8+i],  i < 8
- *            w8 = e4m3(sign(q) * magnitudes[|q| - 1] * group_scale), or the weight's e4m3 byte
+ *            w8 = e4m3(value(code) * group_scale), quant/int4.cuh, or the weight's e4m3 byte
  * Operands   name         dtype         shape                     layout / alignment                 lives in
  *            x            e4m3          [m, k]                    row-major, rows of 16 B, TMA       activations
  *            x_scale      f32           [m]                       contiguous                         activations
  *            weight       int4 | e4m3   [rows, k]                 Int4Fp8WeightLayout | row-major, TMA   weights
  *            row_scale    f32           [rows]                    packed row order                   weights
- *            magnitudes   f32           8 parameters              ignored for e4m3                   host
+ *            magnitudes   f32           8 parameters              quant/int4.cuh; ignored for e4m3   host
  *            out          bf16 | f32    [m, n]                    row-major; rows of 16 B if STAGED  activations
  *            partials     f32           2 slots per CTA           split_k.cuh; SPLIT_K only          workspace
  *            counters     u32           [CTAs, WARPGROUPS]        zero between launches              workspace
@@ -28,12 +28,13 @@
  *            full[s]     1                         producer                              consumers     weights + x tile
  *            empty[s]    4 * WARPGROUPS * CLUSTER  each consumer warp of every CTA that  producer      -
  *                                                  x is multicast with
- *            residual[w] 1                         first thread of warpgroup w           warpgroup w   out tile
+ *            residual[w] 1                         first thread of warpgroup w           warpgroup w   out tiles
  * Smem map   0                              x, STAGES * TILE_M * TILE_K, swizzled 128 B
  *            + weights                      e4m3: STAGES * TILE_N * TILE_K, swizzled; int4: STAGES * WARPGROUPS chunks
- *            + out tile (STAGED)            WARPGROUPS * OutTile
  *            + barriers                     8 * (2 * STAGES + WARPGROUPS)
  *            + flags                        4 * WARPGROUPS (SPLIT_K)
+ *            + out tiles (STAGED)           TILE_M / OUT_TOKENS * WARPGROUPS * OutTile, from a multiple of 1024
+ *            + scales (STAGED)              WARPGROUPS * 4 * TILE_M
  * Barriers   1 + w: the 128 threads of warpgroup w
  * Requires   k a multiple of 16 and x aligned to 16 (tensor map); rows padded to whole tiles for int4 (launcher);
  *            STAGED: n a multiple of 8 (tensor map)
@@ -68,6 +69,7 @@ struct GemmShape {
     static constexpr int CLUSTER = Config::CLUSTER;
     static constexpr bool INT4 = Config::WEIGHT_BITS == 4;
     static constexpr int STEPS = TILE_K / 32;
+    using Fragments = Int4ChunkFragments<Config::SIGN_MAGNITUDE>;
 
     static constexpr int WARPGROUP_THREADS = 128;
     static constexpr int CONSUMER_THREADS = WARPGROUPS * WARPGROUP_THREADS;
@@ -81,18 +83,21 @@ struct GemmShape {
     static constexpr int X_BYTES = TILE_M * TILE_K;
     static constexpr int WARPGROUP_WEIGHT_BYTES = INT4 ? Int4Chunk::BYTES : 64 * TILE_K;
     static constexpr int WEIGHT_BYTES = WARPGROUPS * WARPGROUP_WEIGHT_BYTES;
-    using Tile = OutTile<Config::EPILOGUE, TILE_M>;
-    static constexpr int TILE_BYTES = Config::STAGED ? Tile::BYTES : 0;
+    using Tile = OutTile<Config::EPILOGUE>;
+    static constexpr int OUT_TILES = TILE_M / OUT_TOKENS;
+    static constexpr int OUT_BYTES = Config::STAGED ? OUT_TILES * Tile::BYTES : 0;
+    static constexpr int SCALE_BYTES = Config::STAGED ? TILE_M * 4 : 0;
 
     static constexpr int WEIGHT_AT = STAGES * X_BYTES;
-    static constexpr int TILE_AT = align_up(WEIGHT_AT + STAGES * WEIGHT_BYTES, 1024);
-    static constexpr int BARRIER_AT = TILE_AT + WARPGROUPS * TILE_BYTES;
+    static constexpr int BARRIER_AT = WEIGHT_AT + STAGES * WEIGHT_BYTES;
     static constexpr int FLAG_AT = BARRIER_AT + 8 * (2 * STAGES + WARPGROUPS);
-    static constexpr int SMEM_BYTES = FLAG_AT + 4 * WARPGROUPS;
+    static constexpr int OUT_AT = align_up(FLAG_AT + 4 * WARPGROUPS, 1024);
+    static constexpr int SCALE_AT = OUT_AT + WARPGROUPS * OUT_BYTES;
+    static constexpr int SMEM_BYTES = SCALE_AT + WARPGROUPS * SCALE_BYTES;
 
     static_assert(Config::WEIGHT_BITS == 4 || Config::WEIGHT_BITS == 8, "weights are int4 or e4m3");
     static_assert(!Config::OUT_F32 || (Config::EPILOGUE == STORE && !Config::STAGED), "float32 is stored directly");
-    static_assert(!Config::STAGED || TILE_M >= 32, "a staged tile is whole matrix accesses");
+    static_assert(!Config::STAGED || TILE_M % WARPGROUP_THREADS == 0, "each thread fetches the scales of some tokens");
     static_assert(CLUSTER == 1 || TILE_M % (8 * CLUSTER) == 0, "each CTA of a cluster loads whole swizzle atoms of x");
     static_assert(SMEM_BYTES == Config::SMEM_BYTES, "the launcher asks for the shared memory that the kernel lays out");
 };
@@ -106,8 +111,12 @@ struct GemmSmem {
     __device__ __forceinline__ u8* weight(int slot, int warpgroup) const {
         return base + Shape::WEIGHT_AT + slot * Shape::WEIGHT_BYTES + warpgroup * Shape::WARPGROUP_WEIGHT_BYTES;
     }
-    __device__ __forceinline__ u8* out_tile(int warpgroup) const {
-        return base + Shape::TILE_AT + warpgroup * Shape::TILE_BYTES;
+    __device__ __forceinline__ u8* out_tile(int warpgroup, int index) const {
+        return base + Shape::OUT_AT + warpgroup * Shape::OUT_BYTES + index * Shape::Tile::BYTES;
+    }
+    // [TILE_M] scales of the tile's tokens, a copy for each warpgroup.
+    __device__ __forceinline__ float* x_scales(int warpgroup) const {
+        return reinterpret_cast<float*>(base + Shape::SCALE_AT + warpgroup * Shape::SCALE_BYTES);
     }
     __device__ __forceinline__ u64* full(int slot) const {
         return reinterpret_cast<u64*>(base + Shape::BARRIER_AT) + slot;
@@ -219,6 +228,7 @@ class GemmConsumer {
     using Shape = GemmShape<Config>;
     using Mma = WgmmaF32<Shape::TILE_M>;
     using Ring = Stage<Shape::STAGES>;
+    using Fragments = typename Shape::Fragments;
 
   public:
     static constexpr int REGISTERS = Mma::REGISTERS;
@@ -228,6 +238,14 @@ class GemmConsumer {
     int warpgroup;
     int thread;
     Ring ring;
+    u32 empty_address;  // of slot 0's barrier in the CTA that this thread tells; 0 where it tells none
+
+    __device__ __forceinline__ GemmConsumer(const GemmSmem<Config>& smem_, const Int4Magnitudes& magnitudes_,
+                                            int warpgroup_, int thread_)
+        : smem(smem_), magnitudes(magnitudes_), warpgroup(warpgroup_), thread(thread_), ring(Ring::consumer()) {
+        const int lane = thread % WARP_SIZE;
+        empty_address = lane < Shape::CLUSTER ? cluster_address_of(smem_address(smem.empty(0)), lane) : 0;
+    }
 
     __device__ __forceinline__ void multiply(float (&sum)[REGISTERS], int blocks) {
         if constexpr (Config::PROMOTE) {
@@ -236,13 +254,13 @@ class GemmConsumer {
                 sum[i] = 0.0f;
             }
         }
-        Int4ChunkFragments even;
-        Int4ChunkFragments odd;
+        Fragments even;
+        Fragments odd;
         int previous = -1;
         mbarrier_wait(smem.full(ring.index), ring.phase);
         if constexpr (Shape::INT4) {
             Int4ChunkCodes codes;
-            codes.load(smem.weight(ring.index, warpgroup), thread);
+            load(codes);
             even.decode(codes, magnitudes);
         }
         // Two fragment buffers: one is multiplied while the next block's is decoded.
@@ -265,7 +283,7 @@ class GemmConsumer {
 
   private:
     // Multiplies the ring's current block, whose fragments are in `now`, and decodes the next one into `next`.
-    __device__ __forceinline__ void step(float (&sum)[REGISTERS], Int4ChunkFragments& now, Int4ChunkFragments& next,
+    __device__ __forceinline__ void step(float (&sum)[REGISTERS], Fragments& now, Fragments& next,
                                          int& previous, bool accumulate, bool more) {
         const int slot = ring.index;
         ring.advance();
@@ -276,7 +294,7 @@ class GemmConsumer {
                 mbarrier_wait(smem.full(ring.index), ring.phase);
                 if constexpr (Shape::INT4) {
                     Int4ChunkCodes codes;
-                    codes.load(smem.weight(ring.index, warpgroup), thread);
+                    load(codes);
                     next.decode(codes, magnitudes);
                     // Here, in the shadow of the products, and not behind the wait.
                     next.pin();
@@ -298,7 +316,7 @@ class GemmConsumer {
             if (more) {
                 mbarrier_wait(smem.full(ring.index), ring.phase);
                 if constexpr (Shape::INT4) {
-                    codes.load(smem.weight(ring.index, warpgroup), thread);
+                    load(codes);
                 }
             }
             // The block before this one is done: its slot and its fragments, `next`, are free.
@@ -316,7 +334,7 @@ class GemmConsumer {
         }
     }
 
-    __device__ __forceinline__ void issue(float (&d)[REGISTERS], Int4ChunkFragments& a, int slot, bool accumulate) {
+    __device__ __forceinline__ void issue(float (&d)[REGISTERS], Fragments& a, int slot, bool accumulate) {
         const u64 x = wgmma_descriptor(smem.x(slot), Swizzle::B128, Shape::TILE_K);
         if constexpr (Shape::INT4) {
             // All fragments are written before the fence.
@@ -335,15 +353,79 @@ class GemmConsumer {
         wgmma_commit();
     }
 
+    // This lane's codes of the ring's current block.
+    __device__ __forceinline__ void load(Int4ChunkCodes& codes) const {
+        codes.load(smem.weight(ring.index, warpgroup) + thread / WARP_SIZE * Int4Chunk::STRIP_BYTES, thread % WARP_SIZE);
+    }
+
     __device__ __forceinline__ void release(int slot) const {
         __syncwarp();
-        const int lane = thread % WARP_SIZE;
-        if constexpr (Shape::CLUSTER == 1) {
-            if (lane == 0) {
-                mbarrier_arrive(smem.empty(slot));
+        if (empty_address != 0) {
+            mbarrier_arrive_cluster_after_reading(empty_address + 8 * slot);
+        }
+    }
+};
+
+// The way of one warpgroup's sums through shared memory to out, OUT_TOKENS tokens at a time.
+template <class Config>
+class StagedOutput {
+    using Shape = GemmShape<Config>;
+    static constexpr int SCALES = ceil_div(Shape::TILE_M, Shape::WARPGROUP_THREADS);
+
+  public:
+    const TensorMap* out_map;
+    GemmSmem<Config> smem;
+    int warpgroup;
+    int thread;
+    int barrier;
+    u32 residual_phase = 0;
+    float x_scale[SCALES];
+
+    // Before the tile is computed: fetches the scales of its tokens and what is added to it.
+    __device__ __forceinline__ void begin(const float* x_scales, int channel, int token, int m) {
+#pragma unroll
+        for (int i = 0; i < SCALES; i++) {
+            const int t = token + i * Shape::WARPGROUP_THREADS + thread;
+            x_scale[i] = t < m ? x_scales[t] : 0.0f;
+        }
+        if (Config::EPILOGUE == RESIDUAL_ADD && thread == 0) {
+            tma_store_wait_read<0>();
+            mbarrier_arrive_expect_bytes(smem.residual(warpgroup), Shape::OUT_BYTES);
+#pragma unroll
+            for (int i = 0; i < Shape::OUT_TILES; i++) {
+                tma_load_2d(smem.out_tile(warpgroup, i), out_map, smem.residual(warpgroup), channel, token + i * OUT_TOKENS);
             }
-        } else if (lane < Shape::CLUSTER) {
-            mbarrier_arrive_remote_after_reading(smem.empty(slot), lane);
+        }
+    }
+
+    // All threads of the warpgroup take part; nothing is stored unless `is_complete`.
+    template <int REGISTERS>
+    __device__ __forceinline__ void finish(const float (&sum)[REGISTERS], const RowScales& row_scales, int channel,
+                                           int token, bool is_complete) {
+        float* scales = smem.x_scales(warpgroup);
+#pragma unroll
+        for (int i = 0; i < SCALES; i++) {
+            scales[i * Shape::WARPGROUP_THREADS + thread] = x_scale[i];
+        }
+        if (Config::EPILOGUE == RESIDUAL_ADD) {
+            mbarrier_wait(smem.residual(warpgroup), residual_phase);
+            residual_phase ^= 1;
+        } else if (thread == 0) {
+            tma_store_wait_read<0>();
+        }
+        named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
+#pragma unroll
+        for (int i = 0; i < Shape::OUT_TILES; i++) {
+            u8* tile = smem.out_tile(warpgroup, i);
+            if (is_complete) {
+                fill_tile<Config::EPILOGUE>(tile, sum + i * (OUT_TOKENS / 2), row_scales, scales + i * OUT_TOKENS, thread);
+            }
+            fence_async_proxy();
+            named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
+            if (thread == 0 && is_complete) {
+                tma_store_2d(out_map, tile, channel, token + i * OUT_TOKENS);
+                tma_store_commit();
+            }
         }
     }
 };
@@ -393,21 +475,18 @@ __global__ void __launch_bounds__(GemmShape<Config>::THREADS, 1)
         const int warpgroup = threadIdx.x / Shape::WARPGROUP_THREADS;
         const int thread = threadIdx.x % Shape::WARPGROUP_THREADS;
         const int barrier = 1 + warpgroup;
-        Consumer consumer{smem, Int4Magnitudes{{magnitude1, magnitude2, magnitude3, magnitude4, magnitude5, magnitude6,
+        Consumer consumer(smem, Int4Magnitudes{{magnitude1, magnitude2, magnitude3, magnitude4, magnitude5, magnitude6,
                                                 magnitude7, magnitude8}},
-                          warpgroup, thread, Stage<Shape::STAGES>::consumer()};
-        u32 residual_phase = 0;
-        u8* tile = smem.out_tile(warpgroup);
+                          warpgroup, thread);
+        StagedOutput<Config> output{&out_map, smem, warpgroup, thread, barrier};
         wait_for_previous_kernel();
 
         while (schedule.next()) {
             const int row = ((schedule.tile_n * Shape::CLUSTER + rank) * Shape::WARPGROUPS + warpgroup) * 64;
             const int token = schedule.tile_m * Shape::TILE_M;
             const int channel = Config::EPILOGUE == SILU_MUL ? row / 2 : row;
-            if (Config::STAGED && Config::EPILOGUE == RESIDUAL_ADD && thread == 0) {
-                tma_store_wait_read<0>();
-                mbarrier_arrive_expect_bytes(smem.residual(warpgroup), Shape::Tile::BYTES);
-                tma_load_2d(tile, &out_map, smem.residual(warpgroup), channel, token);
+            if constexpr (Config::STAGED) {
+                output.begin(x_scale, channel, token, m);
             }
             float sum[Consumer::REGISTERS];
             consumer.multiply(sum, schedule.end_k - schedule.first_k);
@@ -422,28 +501,10 @@ __global__ void __launch_bounds__(GemmShape<Config>::THREADS, 1)
                         first_worker, schedule.last_worker(), Shape::CLUSTER, rank);
                 }
             }
+            const RowScales row_scales = RowScales::load(row_scale, row, rows, thread);
             if constexpr (Config::STAGED) {
-                if (Config::EPILOGUE == RESIDUAL_ADD) {
-                    mbarrier_wait(smem.residual(warpgroup), residual_phase);
-                    residual_phase ^= 1;
-                } else {
-                    if (thread == 0) {
-                        tma_store_wait_read<0>();
-                    }
-                    named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
-                }
-                if (is_complete) {
-                    const RowScales row_scales = RowScales::load(row_scale, row, rows, thread);
-                    fill_tile<Config::EPILOGUE, Shape::TILE_M>(tile, sum, row_scales, x_scale, token, m, thread);
-                }
-                fence_async_proxy();
-                named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
-                if (thread == 0 && is_complete) {
-                    tma_store_2d(&out_map, tile, channel, token);
-                    tma_store_commit();
-                }
+                output.finish(sum, row_scales, channel, token, is_complete);
             } else if (is_complete) {
-                const RowScales row_scales = RowScales::load(row_scale, row, rows, thread);
                 store_direct<Config::EPILOGUE, Config::OUT_F32>(sum, row_scales, x_scale, out, row, token, m, n, thread);
             }
         }

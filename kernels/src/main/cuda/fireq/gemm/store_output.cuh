@@ -4,12 +4,13 @@
 // tokens; r = 16 * (t / 32) + t % 32 / 4, c = 8 * i + 2 * (t % 4). In a gated weight row r is a gate and row r + 8 its up
 // row, so that both halves of a product meet in one thread.
 //
-// Two ways out: store_direct writes from registers and takes any shape; store_tile goes through a swizzled tile in shared
+// Two ways out: store_direct writes from registers and takes any shape; fill_tile goes through swizzled tiles in shared
 // memory and TMA, which cuts off what lies outside [m, n].
 #pragma once
 
 #include "fireq/common/math.cuh"
 #include "fireq/gemm/epilogue.cuh"
+#include "fireq/ptx/approx.cuh"
 #include "fireq/ptx/cvt.cuh"
 #include "fireq/ptx/ldmatrix.cuh"
 #include "fireq/ptx/tma.cuh"
@@ -29,65 +30,97 @@ struct RowScales {
     }
 };
 
-// Volatile, so that the loads of a whole tile are not moved ahead of its first use, where registers are short.
-__device__ __forceinline__ float token_scale(const float* x_scale, int token, int m) {
-    return token < m ? *static_cast<const volatile float*>(x_scale + token) : 0.0f;
+// silu of math.cuh, off by a few ulp: far below what bf16 resolves.
+__device__ __forceinline__ float silu_approx(float g) {
+    constexpr float LOG2_E = 1.4426950408889634f;
+    return g * reciprocal_approx(1.0f + exp2_approx(-LOG2_E * g));
 }
 
-// `row` and `token` are the first of the warpgroup's tile; m and n are the shape of out.
-template <int EPILOGUE, bool OUT_F32, int REGISTERS>
-__device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], const RowScales& row_scales,
-                                             const float* x_scale, void* out, int row, int token, int m, int n,
-                                             int thread) {
-    const int first_row = row + thread / 32 * 16;
-    const int channel = (EPILOGUE == SILU_MUL ? first_row / 2 : first_row) + thread % 32 / 4;
-    const int first_token = token + thread % 4 * 2;
-#pragma unroll
-    for (int i = 0; i < REGISTERS / 4; i++) {
+// Where a warp's sums of 16 rows and 8 tokens go, with all that storing them reads: fetched before they are known.
+template <int EPILOGUE, bool OUT_F32>
+class OutputFragment {
+  public:
+    // `row` and `token` are the first of the fragment; m and n are the shape of out.
+    __device__ __forceinline__ OutputFragment(const float* x_scale, void* out, int row, int token, int m, int n, int lane)
+        : out_(out), channel_((EPILOGUE == SILU_MUL ? row / 2 : row) + lane / 4), token_(token + lane % 4 * 2), m_(m), n_(n) {
 #pragma unroll
         for (int odd = 0; odd < 2; odd++) {
-            const int t = first_token + 8 * i + odd;
-            if (t >= m) {
+            const int t = token_ + odd;
+            scale_[odd] = t < m ? x_scale[t] : 0.0f;
+            if constexpr (EPILOGUE == RESIDUAL_ADD) {
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    const int channel = channel_ + 8 * half;
+                    added_[odd][half] =
+                        t < m && channel < n ? static_cast<const bf16*>(out)[i64(t) * n + channel] : bf16{0};
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void store(const float* sum, const RowScales& row_scales) const {
+#pragma unroll
+        for (int odd = 0; odd < 2; odd++) {
+            const int t = token_ + odd;
+            if (t >= m_) {
                 continue;
             }
-            const float scale = x_scale[t];
-            const float upper = scale * row_scales.upper * sum[4 * i + odd];
-            const float lower = scale * row_scales.lower * sum[4 * i + 2 + odd];
-            const i64 at = i64(t) * n + channel;
+            const float upper = scale_[odd] * row_scales.upper * sum[odd];
+            const float lower = scale_[odd] * row_scales.lower * sum[2 + odd];
+            const i64 at = i64(t) * n_ + channel_;
             if constexpr (EPILOGUE == SILU_MUL) {
-                if (channel < n) {
-                    static_cast<bf16*>(out)[at] = to_bf16(silu(upper) * lower);
+                if (channel_ < n_) {
+                    static_cast<bf16*>(out_)[at] = to_bf16(silu_approx(upper) * lower);
                 }
             } else {
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
-                    if (channel + 8 * half < n) {
+                    if (channel_ + 8 * half < n_) {
                         const float y = half == 0 ? upper : lower;
-                        const i64 index = at + 8 * half;
                         if constexpr (OUT_F32) {
-                            static_cast<float*>(out)[index] = y;
+                            static_cast<float*>(out_)[at + 8 * half] = y;
                         } else {
-                            bf16* target = static_cast<bf16*>(out) + index;
-                            *target = to_bf16(EPILOGUE == RESIDUAL_ADD ? to_float(*target) + y : y);
+                            static_cast<bf16*>(out_)[at + 8 * half] =
+                                to_bf16(EPILOGUE == RESIDUAL_ADD ? to_float(added_[odd][half]) + y : y);
                         }
                     }
                 }
             }
         }
     }
+
+  private:
+    void* out_;
+    int channel_;
+    int token_;
+    int m_;
+    int n_;
+    float scale_[2];
+    bf16 added_[2][2];
+};
+
+// `row` and `token` are the first of the warpgroup's tile.
+template <int EPILOGUE, bool OUT_F32, int REGISTERS>
+__device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], const RowScales& row_scales,
+                                             const float* x_scale, void* out, int row, int token, int m, int n,
+                                             int thread) {
+#pragma unroll
+    for (int i = 0; i < REGISTERS / 4; i++) {
+        const OutputFragment<EPILOGUE, OUT_F32> fragment(x_scale, out, row + thread / 32 * 16, token + 8 * i, m, n,
+                                                         thread % 32);
+        fragment.store(sum + 4 * i, row_scales);
+    }
 }
 
-__device__ __forceinline__ u32 pack_bf16(float low, float high) {
-    return u32(to_bf16(low).bits) | u32(to_bf16(high).bits) << 16;
-}
+// What TMA exchanges with out at a time: [OUT_TOKENS] rows of one warpgroup's channels, bf16, in 16-byte pieces permuted
+// as TMA's swizzle of that row width does.
+constexpr int OUT_TOKENS = 32;
 
-// The tile in shared memory that TMA exchanges with out: [TILE_M] rows of one warpgroup's channels, bf16, in 16-byte
-// pieces permuted as TMA's swizzle of that row width does.
-template <int EPILOGUE, int TILE_M>
+template <int EPILOGUE>
 struct OutTile {
     static constexpr int CHANNELS = EPILOGUE == SILU_MUL ? 32 : 64;
     static constexpr int ROW_BYTES = CHANNELS * 2;
-    static constexpr int BYTES = TILE_M * ROW_BYTES;
+    static constexpr int BYTES = OUT_TOKENS * ROW_BYTES;
 
     static __device__ __forceinline__ u8* piece(u8* tile, int token, int index) {
         const int permuted = ROW_BYTES == 128 ? index ^ token % 8 : index ^ token / 2 % 4;
@@ -95,18 +128,19 @@ struct OutTile {
     }
 };
 
-// Replaces the tile's contents by the result; with RESIDUAL_ADD they are what is added to.
-template <int EPILOGUE, int TILE_M, int REGISTERS>
-__device__ __forceinline__ void fill_tile(u8* tile, const float (&sum)[REGISTERS], const RowScales& row_scales,
-                                          const float* x_scale, int token, int m, int thread) {
-    using Tile = OutTile<EPILOGUE, TILE_M>;
+// Replaces the tile's contents by the result of its tokens; with RESIDUAL_ADD they are what is added to. `sum` are the
+// sums of these tokens, `x_scale`, in shared memory, their scales.
+template <int EPILOGUE>
+__device__ __forceinline__ void fill_tile(u8* tile, const float* sum, const RowScales& row_scales, const float* x_scale,
+                                          int thread) {
+    using Tile = OutTile<EPILOGUE>;
     // An 8x8 matrix is 8 tokens of 8 channels; four make one access. Without a gate two of them lie beside each other.
     constexpr int TOKENS = EPILOGUE == SILU_MUL ? 32 : 16;
-    static_assert(TILE_M % TOKENS == 0, "a tile is whole accesses");
+    static_assert(OUT_TOKENS % TOKENS == 0, "a tile is whole accesses");
     const int warp = thread / 32;
     const int lane = thread % 32;
 #pragma unroll
-    for (int first = 0; first < TILE_M; first += TOKENS) {
+    for (int first = 0; first < OUT_TOKENS; first += TOKENS) {
         u32 matrix[4];
         u8* row;
         if constexpr (EPILOGUE == SILU_MUL) {
@@ -120,24 +154,22 @@ __device__ __forceinline__ void fill_tile(u8* tile, const float (&sum)[REGISTERS
 #pragma unroll
         for (int j = 0; j < TOKENS / 8; j++) {
             const int i = first / 8 + j;
-            const int t = token + 8 * i + lane % 4 * 2;
-            const float scale0 = token_scale(x_scale, t, m);
-            const float scale1 = token_scale(x_scale, t + 1, m);
-            const float upper0 = scale0 * row_scales.upper * sum[4 * i];
-            const float upper1 = scale1 * row_scales.upper * sum[4 * i + 1];
-            const float lower0 = scale0 * row_scales.lower * sum[4 * i + 2];
-            const float lower1 = scale1 * row_scales.lower * sum[4 * i + 3];
+            const Packed<float, 2> scale = *reinterpret_cast<const Packed<float, 2>*>(x_scale + 8 * i + lane % 4 * 2);
+            const float upper0 = scale.at[0] * row_scales.upper * sum[4 * i];
+            const float upper1 = scale.at[1] * row_scales.upper * sum[4 * i + 1];
+            const float lower0 = scale.at[0] * row_scales.lower * sum[4 * i + 2];
+            const float lower1 = scale.at[1] * row_scales.lower * sum[4 * i + 3];
             if constexpr (EPILOGUE == SILU_MUL) {
-                matrix[j] = pack_bf16(silu(upper0) * lower0, silu(upper1) * lower1);
+                matrix[j] = to_bf16x2(silu_approx(upper0) * lower0, silu_approx(upper1) * lower1);
             } else if constexpr (EPILOGUE == RESIDUAL_ADD) {
                 const u32 a = matrix[2 * j];
                 const u32 b = matrix[2 * j + 1];
-                matrix[2 * j] = pack_bf16(to_float(bf16{u16(a & 0xffff)}) + upper0, to_float(bf16{u16(a >> 16)}) + upper1);
+                matrix[2 * j] = to_bf16x2(to_float(bf16{u16(a & 0xffff)}) + upper0, to_float(bf16{u16(a >> 16)}) + upper1);
                 matrix[2 * j + 1] =
-                    pack_bf16(to_float(bf16{u16(b & 0xffff)}) + lower0, to_float(bf16{u16(b >> 16)}) + lower1);
+                    to_bf16x2(to_float(bf16{u16(b & 0xffff)}) + lower0, to_float(bf16{u16(b >> 16)}) + lower1);
             } else {
-                matrix[2 * j] = pack_bf16(upper0, upper1);
-                matrix[2 * j + 1] = pack_bf16(lower0, lower1);
+                matrix[2 * j] = to_bf16x2(upper0, upper1);
+                matrix[2 * j + 1] = to_bf16x2(lower0, lower1);
             }
         }
         stmatrix_x4_trans(row, matrix);

@@ -11,6 +11,15 @@ __device__ __forceinline__ u32 cluster_cta_rank() {
     return rank;
 }
 
+// The twin of a shared-memory variable in another CTA of the cluster, to be read or written like any memory. That CTA must
+// have started and not ended: keep a cluster_sync on both sides.
+template <class T>
+__device__ __forceinline__ T* cluster_peer(T* shared, u32 cta_rank) {
+    u64 peer;
+    asm("mapa.u64 %0, %1, %2;" : "=l"(peer) : "l"(u64(shared)), "r"(cta_rank));
+    return reinterpret_cast<T*>(peer);
+}
+
 // Release: what this thread wrote is visible to threads that pass cluster_wait.
 __device__ __forceinline__ void cluster_arrive() {
     asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");

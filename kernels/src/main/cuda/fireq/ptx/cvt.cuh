@@ -15,6 +15,13 @@ __device__ __forceinline__ bf16 to_bf16(float x) {
     return y;
 }
 
+// Two floats as two bf16; `low` becomes the one at the lower address.
+__device__ __forceinline__ u32 to_bf16x2(float low, float high) {
+    u32 y;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+    return y;
+}
+
 __device__ __forceinline__ float to_float(f16 x) {
     float y;
     asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x.bits));
@@ -42,6 +49,32 @@ __device__ __forceinline__ e4m3 to_e4m3(float x) {
 __device__ __forceinline__ u32 e4m3x2_to_f16x2(u16 x) {
     u32 y;
     asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(y) : "h"(x));
+    return y;
+}
+
+// The two bytes at the lower and at the higher address of four, likewise. The conversion reads either half of a register;
+// a shift would be an instruction more.
+__device__ __forceinline__ u32 low_e4m3x2_to_f16x2(u32 x) {
+    u32 y;
+    asm("{\n"
+        ".reg .b16 low, high;\n"
+        "mov.b32 {low, high}, %1;\n"
+        "cvt.rn.f16x2.e4m3x2 %0, low;\n"
+        "}"
+        : "=r"(y)
+        : "r"(x));
+    return y;
+}
+
+__device__ __forceinline__ u32 high_e4m3x2_to_f16x2(u32 x) {
+    u32 y;
+    asm("{\n"
+        ".reg .b16 low, high;\n"
+        "mov.b32 {low, high}, %1;\n"
+        "cvt.rn.f16x2.e4m3x2 %0, high;\n"
+        "}"
+        : "=r"(y)
+        : "r"(x));
     return y;
 }
 

@@ -34,17 +34,17 @@ __device__ __forceinline__ void mbarrier_arrive_remote(u64* barrier, u32 cta_ran
         : "memory");
 }
 
-// As mbarrier_arrive_remote for a thread that only read what the barrier guards: without a fence for what it wrote, which
-// costs hundreds of cycles.
-__device__ __forceinline__ void mbarrier_arrive_remote_after_reading(u64* barrier, u32 cta_rank) {
-    asm volatile(
-        "{\n"
-        ".reg .b32 remote;\n"
-        "mapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n"
-        "}" ::"r"(smem_address(barrier)),
-        "r"(cta_rank)
-        : "memory");
+// Where what lies at a shared-memory address of this CTA lies in another CTA of the cluster.
+__device__ __forceinline__ u32 cluster_address_of(u32 address, u32 cta_rank) {
+    u32 remote;
+    asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(address), "r"(cta_rank));
+    return remote;
+}
+
+// Arrives on a barrier anywhere in the cluster, for a thread that only read what the barrier guards: without a fence for
+// what it wrote, which costs hundreds of cycles.
+__device__ __forceinline__ void mbarrier_arrive_cluster_after_reading(u32 cluster_address) {
+    asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(cluster_address) : "memory");
 }
 
 // Arrives and announces how many bytes asynchronous copies will deliver in this phase.

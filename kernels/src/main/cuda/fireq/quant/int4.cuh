@@ -1,6 +1,12 @@
-// INT4 weight codes to e4m3 bytes, four at a time, without arithmetic.
+// INT4 weight codes to e4m3 bytes, four at a time, without arithmetic. A code, a nibble, stands for one of sixteen values
+// that come in pairs of opposites, so that eight magnitudes make them all:
 //
-// In kernel order a code is an index into eight magnitudes (8, 7, .., 1) and a sign:
+//     SIGN_MAGNITUDE     bit 3 is the sign, bits 0..2 an index: +-magnitudes[index]. No code is zero
+//     two's complement   q = -8..7: sign(q) * magnitudes[|q| - 1], and 0
+//
+// Kernel order keeps an index of three bits and a sign for each code. With SIGN_MAGNITUDE they are the code's own; with
+// two's complement magnitudes are counted from the largest, and the index that is left, 0, serves the two codes without
+// a counterpart:
 //
 //     q       -8  -7  ..  -1   0   1  ..   7
 //     index    0   1  ..   7   0   7  ..   1
@@ -9,9 +15,6 @@
 // Eight codes make a word. The low three bits of nibble j are the index of code j, as a byte permutation wants them. The
 // bits between carry the signs, where each lands in the top bit of its byte: those of codes 0..3 in bits 7, 15, 23, 31, of
 // codes 4..7 in bits 3, 11, 19, 27.
-//
-// A table holds the eight negative bytes e4m3(-magnitude * scale), byte i for index i, and their positive twins; index 0
-// of the positives is the code 0 and reads -0.0.
 #pragma once
 
 #include "fireq/ptx/bytes.cuh"
@@ -19,62 +22,72 @@
 
 namespace fireq {
 
-struct Int4Table {
-    u32 negative[2];
+// e4m3(values * scale), the byte of values[0] lowest.
+__device__ __forceinline__ u32 to_e4m3x4(float value0, float value1, float value2, float value3, float scale) {
+    return u32(to_e4m3x2(value0 * scale, value1 * scale)) | u32(to_e4m3x2(value2 * scale, value3 * scale)) << 16;
+}
+
+// The bytes behind the codes of one group.
+template <bool SIGN_MAGNITUDE>
+struct Int4Table;
+
+template <>
+struct Int4Table<true> {
     u32 positive[2];
 
-    static __device__ __forceinline__ Int4Table of_negatives(u32 first, u32 second) {
-        return Int4Table{{first, second}, {(first & 0xffffff00u) ^ 0x80808080u, second ^ 0x80808080u}};
+    static __device__ __forceinline__ Int4Table of_scale(float scale, const float (&m)[8]) {
+        return Int4Table{{to_e4m3x4(m[0], m[1], m[2], m[3], scale), to_e4m3x4(m[4], m[5], m[6], m[7], scale)}};
     }
 
-    // magnitudes[i] is the value behind |q| = i + 1.
-    static __device__ __forceinline__ Int4Table of_scale(float scale, const float (&magnitudes)[8]) {
-        u32 bytes[2];
-        const float negative = -scale;
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const int top = 7 - 4 * half;
-            const u32 low = to_e4m3x2(magnitudes[top] * negative, magnitudes[top - 1] * negative);
-            const u32 high = to_e4m3x2(magnitudes[top - 2] * negative, magnitudes[top - 3] * negative);
-            bytes[half] = low | high << 16;
-        }
-        return of_negatives(bytes[0], bytes[1]);
+    // A word of eight codes to eight bytes: lo holds codes 0..3, hi codes 4..7.
+    __device__ __forceinline__ void decode(u32 codes, u32& lo, u32& hi) const {
+        constexpr u32 SIGNS = 0x80808080u;
+        const u32 index = codes & 0x77777777u;
+        lo = permute_bytes(positive[0], positive[1], index) ^ (codes & SIGNS);
+        hi = permute_bytes(positive[0], positive[1], index >> 16) ^ (codes << 4 & SIGNS);
     }
 };
 
-// A word of eight codes to eight e4m3 bytes: lo holds codes 0..3, hi codes 4..7.
-__device__ __forceinline__ void int4_to_e4m3x8(u32 codes, const Int4Table& table, u32& lo, u32& hi) {
-    const u32 index = codes & 0x77777777u;
-    const u32 lo_sign = spread_signs(codes);
-    const u32 hi_sign = spread_signs(codes << 4);
-    const u32 lo_negative = permute_bytes(table.negative[0], table.negative[1], index);
-    const u32 lo_positive = permute_bytes(table.positive[0], table.positive[1], index);
-    const u32 hi_negative = permute_bytes(table.negative[0], table.negative[1], index >> 16);
-    const u32 hi_positive = permute_bytes(table.positive[0], table.positive[1], index >> 16);
-    lo = (lo_sign & lo_negative) | (~lo_sign & lo_positive);
-    hi = (hi_sign & hi_negative) | (~hi_sign & hi_positive);
-}
+template <>
+struct Int4Table<false> {
+    u32 negative[2];
+    u32 positive[2];  // index 0 is the code 0 and reads -0.0
 
-// Where a word of kernel order holds code `position` (0..7), -8..7.
-__device__ __forceinline__ u32 int4_in_word(int code, int position) {
-    const u32 index = u32(code > 0 ? 8 - code : code) & 7;
-    const int sign_bit = position < 4 ? 8 * position + 7 : 8 * (position - 4) + 3;
-    return index << 4 * position | u32(code < 0) << sign_bit;
-}
-
-// One code -8..7 in checkpoint order (two's complement, low nibble = even column).
-__device__ __forceinline__ int int4_code(const u8* packed_row, int column) {
-    const int pair = packed_row[column / 2];
-    return column % 2 == 0 ? (pair << 28) >> 28 : (pair << 24) >> 28;
-}
-
-// e4m3(sign(q) * magnitude * scale) as a float: the byte that the tensor core would multiply.
-__device__ __forceinline__ float int4_value(int code, float scale, const float* magnitudes) {
-    if (code == 0) {
-        return 0.0f;
+    static __device__ __forceinline__ Int4Table of_scale(float scale, const float (&m)[8]) {
+        const u32 first = to_e4m3x4(m[7], m[6], m[5], m[4], -scale);
+        const u32 second = to_e4m3x4(m[3], m[2], m[1], m[0], -scale);
+        return Int4Table{{first, second}, {(first & 0xffffff00u) ^ 0x80808080u, second ^ 0x80808080u}};
     }
-    const float magnitude = magnitudes[(code < 0 ? -code : code) - 1];
-    return to_float(to_e4m3((code < 0 ? -magnitude : magnitude) * scale));
+
+    __device__ __forceinline__ void decode(u32 codes, u32& lo, u32& hi) const {
+        const u32 index = codes & 0x77777777u;
+        const u32 lo_sign = spread_signs(codes);
+        const u32 hi_sign = spread_signs(codes << 4);
+        const u32 lo_negative = permute_bytes(negative[0], negative[1], index);
+        const u32 lo_positive = permute_bytes(positive[0], positive[1], index);
+        const u32 hi_negative = permute_bytes(negative[0], negative[1], index >> 16);
+        const u32 hi_positive = permute_bytes(positive[0], positive[1], index >> 16);
+        lo = (lo_sign & lo_negative) | (~lo_sign & lo_positive);
+        hi = (hi_sign & hi_negative) | (~hi_sign & hi_positive);
+    }
+};
+
+// Where a word of kernel order holds the code of a nibble at `position` (0..7).
+__device__ __forceinline__ u32 int4_in_word(int nibble, int position, bool sign_magnitude) {
+    const bool counts_down = !sign_magnitude && nibble > 0 && nibble < 8;
+    const u32 index = u32(counts_down ? 8 - nibble : nibble) & 7;
+    const int sign_bit = position < 4 ? 8 * position + 7 : 8 * (position - 4) + 3;
+    return index << 4 * position | u32(nibble >> 3) << sign_bit;
+}
+
+// The nibble of one code in checkpoint order (low nibble = even column).
+__device__ __forceinline__ int int4_nibble(const u8* packed_row, int column) {
+    return packed_row[column / 2] >> column % 2 * 4 & 15;
+}
+
+// e4m3(values[nibble] * scale) as a float: the byte that the tensor core would multiply.
+__device__ __forceinline__ float int4_value(int nibble, float scale, const float* values) {
+    return to_float(to_e4m3(values[nibble] * scale));
 }
 
 }  // namespace fireq

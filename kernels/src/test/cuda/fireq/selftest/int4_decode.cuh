@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(128)
     }
     const int i = blockIdx.x * 128 + threadIdx.x;
     if (i < count) {
-        int4_to_e4m3x8(words[i], Int4Table::of_scale(scales[i], local), out[2 * i], out[2 * i + 1]);
+        Int4Table<Config::SIGN_MAGNITUDE>::of_scale(scales[i], local).decode(words[i], out[2 * i], out[2 * i + 1]);
     }
 }
 

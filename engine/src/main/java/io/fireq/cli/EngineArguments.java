@@ -31,7 +31,8 @@ final class EngineArguments {
             description = "Share of the GPU's free memory for weights and KV cache. Default: ${DEFAULT-VALUE}.")
     double gpuMemoryShare;
 
-    @Option(names = "--cuda-graphs", description = "Record decode steps on the GPU and replay them.")
+    @Option(names = "--cuda-graphs", negatable = true, defaultValue = "true", fallbackValue = "true",
+            description = "Record decode steps on the GPU and replay them. Default: yes.")
     boolean cudaGraphs;
 
     EngineOptions.Builder toOptions() {

@@ -8,8 +8,8 @@ import picocli.CommandLine.Command;
 /** The {@code fireq} command. */
 @Command(name = "fireq", mixinStandardHelpOptions = true, version = "fireq 0.1.0",
         description = "Quantizes Llama checkpoints and runs them inside the JVM.",
-        subcommands = {QuantizeCommand.class, ChatCommand.class, GenerateCommand.class, PerplexityCommand.class,
-            InspectCommand.class, BenchCommand.class},
+        subcommands = {QuantizeCommand.class, ImportCommand.class, ChatCommand.class, GenerateCommand.class,
+            PerplexityCommand.class, InspectCommand.class, BenchCommand.class},
         synopsisSubcommandLabel = "COMMAND")
 public final class Fireq {
 

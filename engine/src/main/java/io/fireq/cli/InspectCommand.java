@@ -4,6 +4,7 @@ import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.weights.Checkpoint;
 import io.fireq.engine.weights.TensorInfo;
 import io.fireq.engine.weights.v1.QuantizationInfo;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -15,6 +16,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
@@ -29,11 +31,29 @@ final class InspectCommand implements Callable<Integer> {
     @Option(names = "--verify", description = "Compute the checksums and compare them.")
     boolean verify;
 
+    @Option(names = "--plot", paramLabel = "FILE.svg",
+            description = "Run the model over a text and draw the largest activation of every channel, and of K.")
+    Path plot;
+
+    @Option(names = "--original", paramLabel = "DIR",
+            description = "With --plot: the unquantized checkpoint that MODEL was made from, drawn as 'before'.")
+    Path original;
+
+    @Option(names = "--text", description = "With --plot: a UTF-8 text file; without it a short text of FireQ's own.")
+    Path text;
+
+    @Option(names = "--tokens", defaultValue = "512",
+            description = "With --plot: most tokens of the text to run. Default: ${DEFAULT-VALUE}.")
+    int maxTokens;
+
     @Spec
     CommandSpec spec;
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
+        if (plot == null && (original != null || text != null)) {
+            throw new ParameterException(spec.commandLine(), "--original and --text say how to --plot; give both.");
+        }
         PrintWriter out = spec.commandLine().getOut();
         try (Checkpoint checkpoint = Checkpoint.open(directory)) {
             printConfig(ModelConfig.read(directory), out);
@@ -59,6 +79,9 @@ final class InspectCommand implements Callable<Integer> {
                 checkpoint.verifyChecksums();
                 out.println("All checksums match.");
             }
+        }
+        if (plot != null) {
+            new ActivationPlot(directory, original, text, maxTokens).write(plot, out);
         }
         return 0;
     }

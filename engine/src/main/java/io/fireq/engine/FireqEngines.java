@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,7 +36,8 @@ public final class FireqEngines {
     private FireqEngines() {}
 
     /**
-     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory.
+     * Loads a model and starts serving it. An unquantized checkpoint is quantized first, once, into the cache directory;
+     * one that GPTQ, AWQ or compressed-tensors has quantized is imported likewise.
      *
      * @throws io.fireq.engine.api.ModelNotFoundException    if there is no such model
      * @throws io.fireq.engine.api.ModelFormatException      if a file is damaged
@@ -60,6 +62,14 @@ public final class FireqEngines {
     }
 
     /**
+     * Loads a model onto a backend of the caller's, which the result owns; exceptions as {@link #open}. The backend's
+     * numerics must be those of the options.
+     */
+    public static LoadedModel load(EngineOptions options, Backend backend) {
+        return load(new ModelLocator(options).locate(), options, backend);
+    }
+
+    /**
      * Loads random weights of a well-known shape, for benchmarks; the result has no tokenizer.
      *
      * @throws IllegalArgumentException if there is no shape of this name
@@ -78,6 +88,16 @@ public final class FireqEngines {
             backend.close();
             throw e;
         }
+    }
+
+    /** Hyper-parameters of a model; exceptions as {@link #open}. */
+    public static ModelConfig config(EngineOptions options) {
+        return ModelConfig.read(new ModelLocator(options).locate());
+    }
+
+    /** A backend without a model, for benchmarks of its operations. */
+    public static Backend openBackend(EngineOptions options) {
+        return selectBackend(options).backend();
     }
 
     static BackendSelector.Selected selectBackend(EngineOptions options) {
@@ -127,9 +147,17 @@ public final class FireqEngines {
 
     private static String quantization(Optional<QuantizationInfo> quantization) {
         return quantization
-                .map(q -> "INT4 weights, e4m3 activations, INT4 %s KV cache, profile %s"
-                        .formatted(q.kvCache().kind().name().toLowerCase(Locale.ROOT), q.profile()))
+                .map(q -> "%s weights, e4m3 activations, INT4 %s KV cache, profile %s".formatted(weightFormats(q),
+                        q.kvCache().kind().name().toLowerCase(Locale.ROOT), q.profile()))
                 .orElse("float32");
+    }
+
+    /** "INT4", unless the error table has decoder layers in other formats. */
+    private static String weightFormats(QuantizationInfo quantization) {
+        String formats = quantization.tensors().stream().filter(tensor -> tensor.name().startsWith("model.layers."))
+                .map(tensor -> tensor.format().equals("int4") ? "INT4" : tensor.format()).distinct().sorted()
+                .collect(Collectors.joining(" and "));
+        return formats.isEmpty() ? "INT4" : formats;
     }
 
     private static ModelInfo info(String name, ModelConfig config, LlamaModel.Limits limits, long weightBytes,

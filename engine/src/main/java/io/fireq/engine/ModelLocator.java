@@ -6,6 +6,8 @@ import io.fireq.engine.api.ModelNotFoundException;
 import io.fireq.engine.api.Numerics;
 import io.fireq.engine.quant.OfflineQuantizer;
 import io.fireq.engine.quant.QuantizerOptions;
+import io.fireq.engine.quant.imports.CheckpointImporter;
+import io.fireq.engine.quant.imports.ImportOptions;
 import io.fireq.engine.weights.Checkpoint;
 import java.io.IOException;
 import java.io.InputStream;
@@ -25,13 +27,14 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Finds the directory to load: a path as it is, a class path directory extracted once, and an unquantized checkpoint
- * quantized once. What is made is kept in the cache directory under a name that changes with its source.
+ * quantized once, one that another method has quantized imported once. What is made is kept in the cache directory under a name that changes with its source.
  */
 final class ModelLocator {
     private static final Logger LOG = LoggerFactory.getLogger(ModelLocator.class);
@@ -58,7 +61,10 @@ final class ModelLocator {
             }
             return directory;
         }
-        return quantized ? directory : quantizedOnce(directory);
+        if (quantized) {
+            return directory;
+        }
+        return CheckpointImporter.isForeign(directory) ? importedOnce(directory) : quantizedOnce(directory);
     }
 
     /** A model's name is the last part of where the user said it is. */
@@ -150,23 +156,45 @@ final class ModelLocator {
 
     private Path quantizedOnce(Path source) {
         QuantizerOptions quantizerOptions = QuantizerOptions.DEFAULT;
+        return keptOnce(source, quantizerOptions, target -> {
+            LOG.info("Quantizing {} once; it is kept in {}", source, target);
+            new OfflineQuantizer(quantizerOptions, new ProgressLog(LOG)).quantize(source, target);
+        });
+    }
+
+    private Path importedOnce(Path source) {
+        ImportOptions importOptions = ImportOptions.DEFAULT;
+        return keptOnce(source, importOptions, target -> {
+            LOG.info("Importing the quantized weights of {} once; they are kept in {}", source, target);
+            new CheckpointImporter(importOptions, (report, done, total) -> logProgress("Imported", done, total))
+                    .importInto(source, target);
+        });
+    }
+
+    /** @param how the options with which {@code maker} writes its target */
+    private Path keptOnce(Path source, Record how, Consumer<Path> maker) {
         Path target = options.cacheDir().resolve("quantized").resolve(
-                source.toAbsolutePath().normalize().getFileName() + "-" + fingerprint(source, quantizerOptions));
+                source.toAbsolutePath().normalize().getFileName() + "-" + fingerprint(source, how));
         if (Files.isDirectory(target)) {
-            LOG.info("Using {}, quantized earlier from {}", target, source);
-            return target;
+            LOG.info("Using {}, made earlier from {}", target, source);
+        } else {
+            maker.accept(target);
         }
-        LOG.info("Quantizing {} once; it is kept in {}", source, target);
-        new OfflineQuantizer(quantizerOptions, new ProgressLog(LOG)).quantize(source, target);
         return target;
     }
 
+    private static void logProgress(String what, int done, int total) {
+        if (done % Math.max(1, total / 10) == 0) {
+            LOG.info("{} {} of {} layers", what, done, total);
+        }
+    }
+
     /** Changes when a file of the source or the way of quantizing does. */
-    private static String fingerprint(Path source, QuantizerOptions quantizerOptions) {
+    private static String fingerprint(Path source, Record how) {
         try (Stream<Path> files = Files.list(source)) {
             Stream<String> facts = files.filter(Files::isRegularFile).sorted().map(ModelLocator::facts);
-            return digest(Stream.concat(Stream.of(source.toAbsolutePath().normalize().toString(),
-                    quantizerOptions.toString()), facts).toList());
+            return digest(Stream.concat(Stream.of(source.toAbsolutePath().normalize().toString(), how.toString()), facts)
+                    .toList());
         } catch (IOException e) {
             throw new FireqException("Model directory %s cannot be read: %s".formatted(source, e), e);
         }

@@ -30,7 +30,8 @@ final class FireqFailureAnalyzer extends AbstractFailureAnalyzer<FireqException>
                     + "directory on the class path. A relative path counts from the directory the application runs in.";
         }
         if (cause instanceof UnsupportedModelException) {
-            return "Set fireq.model to a checkpoint of the Llama architecture with a chat template.";
+            return "Set fireq.model to a checkpoint of the Llama architecture with a chat template. A 4-bit checkpoint "
+                    + "that needs an option of 'fireq import' is imported with that command first.";
         }
         if (cause instanceof ModelFormatException) {
             return "Fetch the checkpoint again or quantize it again: a file of it is damaged or incomplete.";

@@ -41,7 +41,8 @@ class FireqFailureAnalysisTest {
     void says_which_models_are_supported(CapturedOutput output) {
         start(new UnsupportedModelException("Model m: its architecture is Mamba; Llama is required"), "--fireq.model=m");
 
-        assertThat(output).contains("its architecture is Mamba", "Set fireq.model to a checkpoint of the Llama");
+        assertThat(output).contains("its architecture is Mamba", "Set fireq.model to a checkpoint of the Llama",
+                "'fireq import'");
     }
 
     @Test

@@ -3,8 +3,9 @@ package io.fireq.engine.backend;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import java.util.List;
-import java.util.OptionalInt;
+import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Supplier;
 
 /**
  * The operations a Llama is made of, on one device. The model calls them in order; each works on all token rows of the
@@ -28,6 +29,16 @@ public interface Backend extends AutoCloseable {
      */
     default OptionalLong freeBytes() {
         return OptionalLong.empty();
+    }
+
+    /** What it runs on can do at most; empty where that is not known. */
+    default Optional<Hardware> hardware() {
+        return Optional.empty();
+    }
+
+    /** Times its operations, for benchmarks. */
+    default Stopwatch stopwatch() {
+        return new WallClock();
     }
 
     // Load time.
@@ -69,6 +80,19 @@ public interface Backend extends AutoCloseable {
 
     /** Starts a step: the operations that follow work on this batch. */
     void begin(Batch batch);
+
+    /**
+     * Runs a step: begins it and lets {@code program} queue its operations.
+     *
+     * @param program ends with {@link #logits}, whose result it returns. It queues the same operations with the same
+     *                operands whatever the batch: a backend that has seen it work on a batch of this shape may repeat what
+     *                it did without calling it
+     * @return the program's logits
+     */
+    default Logits step(Batch batch, Supplier<Logits> program) {
+        begin(batch);
+        return program.get();
+    }
 
     /** {@code out[t,:] = table[tokenIds[t],:]}. */
     void embed(Weight table, Rows out);
@@ -182,12 +206,11 @@ public interface Backend extends AutoCloseable {
         void copyRow(int index, float[] target);
 
         /**
-         * The token with the largest logit of row {@code index}, the lowest id among equals, where the backend finds it
-         * without handing out the row. Empty where it does not, or where there is none because a logit is NaN or the
-         * largest is infinite: copy the row then.
+         * The token of each row as the batch's samplers draw it, {@code [nLogits]}: what {@code Sampler.sample} returns for
+         * the row, -1 for nonsense included. A row's token does not depend on the others.
+         *
+         * @throws IllegalStateException if the batch has no samplers
          */
-        default OptionalInt mostLikely(int index) {
-            return OptionalInt.empty();
-        }
+        int[] sample();
     }
 }

@@ -140,6 +140,14 @@ public final class BackendChecks {
         }
     }
 
+    /** Drawing needs to know how. */
+    public static void samplers(int nSamplers, int nLogits) {
+        if (nSamplers != nLogits) {
+            throw new IllegalStateException("Logits: the batch asked for %d rows of logits and %d tokens; give it samplers"
+                    .formatted(nLogits, nSamplers));
+        }
+    }
+
     /** Why a weight that is only stored cannot be multiplied with. */
     public static IllegalArgumentException unquantized(Object tensor) {
         return new IllegalArgumentException(("Linear layer: tensor %s is not quantized, and quantized numerics "

@@ -1,150 +1,187 @@
 package io.fireq.engine.bench;
 
 import io.fireq.engine.backend.Backend;
+import io.fireq.engine.backend.Timing;
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.kv.KvCacheManager;
 import io.fireq.engine.model.LlamaModel;
-import java.util.Arrays;
+import io.fireq.engine.runtime.BatchAssembler;
+import io.fireq.engine.sampling.Sampler;
+import io.fireq.engine.scheduler.Scheduler;
+import io.fireq.engine.scheduler.Sequence;
+import io.fireq.engine.scheduler.StepPlan;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
-import java.util.stream.IntStream;
 
 /**
- * Times the forward pass alone, without tokenizer and sampling: prefill of one or more prompts, then decode steps of
- * the same sequences at growing context. Token ids are random; every repetition computes the same work.
+ * Times the engine's steps without what surrounds them: plan, assemble, forward, sample and commit are those of the
+ * engine, requests are random tokens and nobody listens.
  */
 public final class ForwardBench {
+    /** Until a decode step is recorded and its buffers have their size. */
+    private static final int WARM_STEPS = 4;
+    private static final double DEVICE_MILLIS = 100;
+
     private final LlamaModel model;
+    private final Backend backend;
     private final LlamaModel.Limits limits;
-    private final int vocabSize;
-    private final SplittableRandom random = new SplittableRandom(1);
+    private final Runnable betweenSteps;
 
     /**
-     * @param model  a loaded model that nothing else uses
-     * @param limits what it was loaded for
-     */
-    public ForwardBench(LlamaModel model, LlamaModel.Limits limits) {
-        this.model = model;
-        this.limits = limits;
-        this.vocabSize = model.config().vocabSize();
-    }
-
-    /** KV blocks that a workload needs. */
-    public static int kvBlocks(Workload workload, int kvBlockSize) {
-        return workload.nSeqs() * blocksPerSequence(workload, kvBlockSize);
-    }
-
-    private static int blocksPerSequence(Workload workload, int kvBlockSize) {
-        return (workload.promptLen() + workload.nDecode() + kvBlockSize - 1) / kvBlockSize;
-    }
-
-    /**
-     * Runs the workload once to warm up and to check the logits, then measures.
-     *
+     * @param model        a loaded model that nothing else uses
+     * @param backend      what it runs on
+     * @param limits       what it was loaded for
      * @param betweenSteps called before every step; throwing ends the bench
+     */
+    public ForwardBench(LlamaModel model, Backend backend, LlamaModel.Limits limits, Runnable betweenSteps) {
+        this.model = model;
+        this.backend = backend;
+        this.limits = limits;
+        this.betweenSteps = betweenSteps;
+    }
+
+    /**
+     * Some sequences of one length.
+     *
+     * @param nSeqs     sequences
+     * @param promptLen tokens of each prompt
+     */
+    public record Workload(int nSeqs, int promptLen) {
+        public Workload {
+            if (nSeqs < 1 || promptLen < 1) {
+                throw new IllegalArgumentException("Bench: %d prompts of %d tokens; both must be 1 or more"
+                        .formatted(nSeqs, promptLen));
+            }
+        }
+
+        /** Tokens of KV cache that it takes with so many decode steps, in whole blocks. */
+        public int kvTokens(int steps, int maxBatchTokens, int kvBlockSize) {
+            int perSeq = (maxLen(steps, maxBatchTokens) + kvBlockSize - 1) / kvBlockSize * kvBlockSize;
+            return Math.multiplyExact(nSeqs, perSeq);
+        }
+
+        /** Most tokens of a sequence after so many decode steps. */
+        public int maxLen(int steps, int maxBatchTokens) {
+            if (steps == 0) {
+                return promptLen + 1;
+            }
+            // Prompts that are done get a token in each step that still prefills others.
+            long prefillSteps = 1 + (long) nSeqs * promptLen / Math.max(1, maxBatchTokens - nSeqs);
+            return Math.toIntExact(promptLen + prefillSteps + WARM_STEPS + steps + 1);
+        }
+
+        @Override
+        public String toString() {
+            return "%d × %d".formatted(nSeqs, promptLen);
+        }
+    }
+
+    /**
+     * Prompts from nothing to the first token of each, as requests for one token.
+     *
      * @throws IllegalStateException if a logit is not finite
      */
-    public Result run(Workload workload, int repetitions, Runnable betweenSteps) {
-        once(workload, betweenSteps, true);
-        double[] prefillSeconds = new double[repetitions];
-        double[] decodeSeconds = new double[repetitions];
+    public Measurement prefill(Workload workload, int repetitions) {
+        prefillOnce(workload, true);
+        double[] micros = new double[repetitions];
         for (int i = 0; i < repetitions; i++) {
-            double[] seconds = once(workload, betweenSteps, false);
-            prefillSeconds[i] = seconds[0];
-            decodeSeconds[i] = seconds[1];
+            long start = System.nanoTime();
+            prefillOnce(workload, false);
+            micros[i] = (System.nanoTime() - start) / 1e3;
         }
-        double prefill = median(prefillSeconds);
-        double decode = median(decodeSeconds);
-        int prompts = workload.nSeqs() * workload.promptLen();
-        return new Result(workload, prefill * 1e3, prompts / prefill,
-                workload.nDecode() == 0 ? 0 : workload.nSeqs() * workload.nDecode() / decode);
+        return new Measurement(Part.PREFILL, "%dx%d".formatted(workload.nSeqs(), workload.promptLen()),
+                workload.toString(), Timing.of(micros), 0, 0, workload.nSeqs() * workload.promptLen(), 0);
     }
 
-    private double[] once(Workload workload, Runnable betweenSteps, boolean check) {
-        float[] logits = new float[vocabSize];
-        long start = System.nanoTime();
-        for (int s = 0; s < workload.nSeqs(); s++) {
-            for (int from = 0; from < workload.promptLen(); from += limits.maxBatchTokens()) {
-                betweenSteps.run();
-                int to = Math.min(workload.promptLen(), from + limits.maxBatchTokens());
-                await(model.forward(batch(workload, s, s + 1, from, to)), 0, logits, check);
+    private void prefillOnce(Workload workload, boolean check) {
+        Steps steps = new Steps(workload, 0);
+        while (!steps.isPrefilled(true)) {
+            steps.next(check);
+        }
+    }
+
+    /**
+     * Steps of one token per sequence, from the prompts' length on; prefilling them is not timed. The device's share is
+     * that of the last step, computed again and again.
+     */
+    public Measurement decode(Workload workload, int nSteps) {
+        Steps steps = new Steps(workload, nSteps);
+        while (!steps.isPrefilled(false)) {
+            steps.next(true);
+        }
+        for (int i = 0; i < WARM_STEPS; i++) {
+            steps.next(false);
+        }
+        double[] micros = new double[nSteps];
+        for (int i = 0; i < nSteps; i++) {
+            long start = System.nanoTime();
+            steps.next(false);
+            micros[i] = (System.nanoTime() - start) / 1e3;
+        }
+        Timing device = backend.hardware().isPresent()
+                ? backend.stopwatch().steps(model::recompute, DEVICE_MILLIS)
+                : new Timing(0, 0, 0, 0);
+        return new Measurement(Part.DECODE, "%dx%d".formatted(workload.nSeqs(), workload.promptLen()),
+                "%d at %d".formatted(workload.nSeqs(), workload.promptLen()), Timing.of(micros), 0, 0, workload.nSeqs(),
+                device.micros());
+    }
+
+    /** The engine's round over sequences of its own. */
+    private final class Steps {
+        private final Scheduler scheduler;
+        private final BatchAssembler assembler;
+        private final Sampler sampler = Sampler.greedy();
+        private final List<Sequence> sequences = new ArrayList<>();
+
+        Steps(Workload workload, int nSteps) {
+            int maxLen = workload.maxLen(nSteps, limits.maxBatchTokens());
+            KvCacheManager kvCache = new KvCacheManager(limits.nKvBlocks(), limits.kvBlockSize());
+            scheduler = new Scheduler(kvCache, limits.maxBatchTokens(), workload.nSeqs());
+            assembler = new BatchAssembler(kvCache);
+            SplittableRandom random = new SplittableRandom(1);
+            for (int s = 0; s < workload.nSeqs(); s++) {
+                Sequence sequence = new Sequence(s,
+                        random.ints(workload.promptLen(), 0, model.config().vocabSize()).toArray(), maxLen);
+                sequences.add(sequence);
+                scheduler.add(sequence);
             }
         }
-        long prefilled = System.nanoTime();
-        for (int step = 0; step < workload.nDecode(); step++) {
+
+        void next(boolean check) {
             betweenSteps.run();
-            int position = workload.promptLen() + step;
-            await(model.forward(batch(workload, 0, workload.nSeqs(), position, position + 1)), workload.nSeqs() - 1,
-                    logits, check);
+            StepPlan plan = scheduler.plan();
+            Batch batch = assembler.assemble(plan, sequence -> sampler);
+            Backend.Logits logits = model.forward(batch);
+            int[] tokens = logits.sample();
+            for (int i = 0; i < tokens.length; i++) {
+                if (tokens[i] < 0 || check) {
+                    requireFinite(logits, i);
+                }
+            }
+            scheduler.commit(plan, tokens);
         }
-        return new double[] {(prefilled - start) / 1e9, (System.nanoTime() - prefilled) / 1e9};
-    }
 
-    /** Waits for a step as greedy sampling does: a device hands out a token id, not a row. */
-    private void await(Backend.Logits logits, int row, float[] buffer, boolean check) {
-        if (!check && logits.mostLikely(row).isPresent()) {
-            return;
-        }
-        logits.copyRow(row, buffer);
-        for (int i = 0; check && i < vocabSize; i++) {
-            if (!Float.isFinite(buffer[i])) {
-                throw new IllegalStateException("Bench: the logit of token %d in row %d is %s; the model computed nonsense"
-                        .formatted(i, row, buffer[i]));
+        private void requireFinite(Backend.Logits logits, int row) {
+            float[] values = new float[model.config().vocabSize()];
+            logits.copyRow(row, values);
+            for (int i = 0; i < values.length; i++) {
+                if (!Float.isFinite(values[i])) {
+                    throw new IllegalStateException("Bench: the logit of token %d in row %d is %s; the model computed "
+                            .formatted(i, row, values[i]) + "nonsense");
+                }
             }
         }
-    }
 
-    /** Positions from..to-1 of sequences first..last-1, logits for the last position of each. */
-    private Batch batch(Workload workload, int first, int last, int from, int to) {
-        int nSeqs = last - first;
-        int perSeq = to - from;
-        int blocks = blocksPerSequence(workload, limits.kvBlockSize());
-        int[] tokenIds = random.ints(nSeqs * perSeq, 0, vocabSize).toArray();
-        int[] positions = new int[nSeqs * perSeq];
-        int[] slots = new int[nSeqs * perSeq];
-        int[][] blockTables = new int[nSeqs][];
-        for (int s = 0; s < nSeqs; s++) {
-            int firstBlock = (first + s) * blocks;
-            blockTables[s] = IntStream.range(firstBlock, firstBlock + blocks).toArray();
-            for (int i = 0; i < perSeq; i++) {
-                positions[s * perSeq + i] = from + i;
-                slots[s * perSeq + i] = firstBlock * limits.kvBlockSize() + from + i;
+        /** Whether every sequence has its first token; those that have it leave if {@code forGood}. */
+        boolean isPrefilled(boolean forGood) {
+            for (Sequence sequence : List.copyOf(sequences)) {
+                if (forGood && sequence.nGenerated() > 0) {
+                    scheduler.remove(sequence);
+                    sequences.remove(sequence);
+                }
             }
-        }
-        int[] cuSeqlens = IntStream.rangeClosed(0, nSeqs).map(s -> s * perSeq).toArray();
-        int[] kvLens = new int[nSeqs];
-        Arrays.fill(kvLens, to);
-        int[] logitRows = IntStream.range(0, nSeqs).map(s -> (s + 1) * perSeq - 1).toArray();
-        return new Batch(tokenIds, positions, slots, cuSeqlens, kvLens, blockTables, logitRows);
-    }
-
-    private static double median(double[] values) {
-        double[] sorted = values.clone();
-        Arrays.sort(sorted);
-        int middle = sorted.length / 2;
-        return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-    }
-
-    /**
-     * @param nSeqs     sequences, prefilled one after the other and decoded together
-     * @param promptLen tokens of each prompt
-     * @param nDecode   decode steps; 0 measures prefill only
-     */
-    public record Workload(int nSeqs, int promptLen, int nDecode) {
-        public Workload {
-            if (nSeqs < 1 || promptLen < 1 || nDecode < 0) {
-                throw new IllegalArgumentException("Bench: %d sequences, prompts of %d tokens, %d decode steps; "
-                        .formatted(nSeqs, promptLen, nDecode) + "the first two must be 1 or more, the last 0 or more");
-            }
+            return sequences.stream().allMatch(sequence -> sequence.nGenerated() > 0);
         }
     }
-
-    /**
-     * Medians over the repetitions.
-     *
-     * @param workload               what ran
-     * @param prefillMillis          all prompts
-     * @param prefillTokensPerSecond prompt tokens
-     * @param decodeTokensPerSecond  generated tokens, all sequences together; 0 where none were
-     */
-    public record Result(Workload workload, double prefillMillis, double prefillTokensPerSecond,
-            double decodeTokensPerSecond) {}
 }

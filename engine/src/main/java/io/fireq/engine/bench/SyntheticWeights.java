@@ -18,6 +18,8 @@ import java.util.stream.IntStream;
  * direct memory, as a mapped checkpoint would, and keep activations finite through any number of layers.
  */
 public final class SyntheticWeights implements WeightSource {
+    /** Equal steps of both signs, as the default profile makes them. */
+    private static final float[] VALUES = Int4Matrix.signMagnitude(0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f, 6.5f, 7.5f);
     private static final int GROUP_SIZE = 128;
     /** σ from 1.0 to 1.875: e4m3 codes 0x38..0x3f. */
     private static final int LOWEST_SCALE_CODE = 0x38;
@@ -59,7 +61,7 @@ public final class SyntheticWeights implements WeightSource {
             scales.put(i, (byte) (LOWEST_SCALE_CODE + (scales.get(i) & 7)));
         }
         return new Int4Matrix(layerName, n, k, groupSize, randomBytes((long) n * ((k + 1) / 2)), scales, rowScale,
-                Int4Matrix.uniformMagnitudes());
+                VALUES);
     }
 
     @Override

@@ -8,6 +8,7 @@ import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.WeightSource;
 import java.util.List;
 import java.util.function.IntConsumer;
+import java.util.function.Supplier;
 
 /**
  * A Llama on one backend: embedding, decoder layers, output head. Not thread-safe; the engine loop owns it. The backend
@@ -23,6 +24,7 @@ public final class LlamaModel {
     private final Backend.Weight head;
     private final Activations activations;
     private final Backend.KvCache kvCache;
+    private final Supplier<Backend.Logits> program = this::recompute;
 
     private LlamaModel(ModelConfig config, WeightSource weights, Backend backend, Limits limits, KvFormat kvFormat,
             int hadamardBlock, IntConsumer layerLoaded) {
@@ -79,7 +81,11 @@ public final class LlamaModel {
             throw new IllegalArgumentException("Forward pass: the batch has %d tokens, the model was loaded for %d"
                     .formatted(batch.nTokens(), maxBatchTokens));
         }
-        backend.begin(batch);
+        return backend.step(batch, program);
+    }
+
+    /** Computes the last step once more, which puts the same K and V where they are already; for benchmarks. */
+    public Backend.Logits recompute() {
         backend.embed(embedding, activations.hidden);
         for (DecoderLayer layer : layers) {
             layer.forward(activations, kvCache);

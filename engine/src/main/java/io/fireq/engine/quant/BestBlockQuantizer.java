@@ -314,7 +314,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
                 measures.put("plain_sqnr_before_smoothing_db", rounding.plainSqnrDb(original.get(name), rounded.matrix().k()));
                 measures.put("plain_sqnr_after_smoothing_db", rounding.plainSqnrDb(smoothed.get(name), rounded.matrix().k()));
                 measures.put("clip_share", rounded.clipShare());
-                measures.put("normal_magnitudes", rounded.table() == MagnitudeTable.NORMAL ? 1.0 : 0.0);
+                measures.put("normal_levels", rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
                 measures.put("channel_scale_exponent", exponent);
                 measures.put("correction_pull", layers.pull());
                 rows.add(new TensorReport(name, "int4", rounded.matrix().groupSize(), measures));

@@ -2,62 +2,72 @@ package io.fireq.engine.quant;
 
 import io.fireq.engine.tensor.E4m3;
 import io.fireq.engine.tensor.Int4Matrix;
+import java.util.Comparator;
+import java.util.stream.IntStream;
 
-/** The sixteen values that a group's codes stand for, e4m3(sign(q) · magnitude · σ), and the search for the nearest. */
+/** The sixteen values that a group's codes stand for, e4m3(values[code] · σ), and the search for the nearest. */
 final class Int4Grid {
-    private final float[] magnitudes;
-    private final float[] values = new float[16];
-    /** Where values[i] and values[i + 1] are equally near. */
-    private final float[] middles = new float[15];
+    /** What the codes stand for at σ = 1, ascending. */
+    private final float[] levels = new float[Int4Matrix.CODES];
+    /** The code of each level. */
+    private final byte[] codes = new byte[Int4Matrix.CODES];
+    /** e4m3(level · σ). */
+    private final float[] products = new float[Int4Matrix.CODES];
+    /** Where products[i] and products[i + 1] are equally near. */
+    private final float[] middles = new float[Int4Matrix.CODES - 1];
 
-    /** The uniform table. */
-    Int4Grid() {
-        this(Int4Matrix.uniformMagnitudes());
-    }
-
-    /** @param magnitudes {@code [8]} ascending, behind |q| = 1..8 */
-    Int4Grid(float[] magnitudes) {
-        this.magnitudes = magnitudes.clone();
+    /** @param values {@code [16]} by code; the largest is above 0 */
+    Int4Grid(float[] values) {
+        int[] ascending = IntStream.range(0, Int4Matrix.CODES).boxed()
+                .sorted(Comparator.comparingDouble(code -> values[code])).mapToInt(Integer::intValue).toArray();
+        for (int i = 0; i < Int4Matrix.CODES; i++) {
+            levels[i] = values[ascending[i]];
+            codes[i] = (byte) ascending[i];
+        }
     }
 
     /** @param scale σ, an e4m3 value above 0 */
     void scale(float scale) {
-        for (int magnitude = 1; magnitude <= 8; magnitude++) {
-            float value = E4m3.round(magnitudes[magnitude - 1] * scale);
-            values[8 - magnitude] = -value;
-            if (magnitude < 8) {
-                values[8 + magnitude] = value;
-            }
+        for (int i = 0; i < Int4Matrix.CODES; i++) {
+            products[i] = E4m3.round(levels[i] * scale);
         }
-        for (int i = 0; i < 15; i++) {
-            middles[i] = (values[i] + values[i + 1]) / 2;
+        for (int i = 0; i < Int4Matrix.CODES - 1; i++) {
+            middles[i] = (products[i] + products[i + 1]) / 2;
         }
     }
 
-    /** The scale at which the largest positive code stands for {@code absmax}. */
+    /** The scale at which the largest code stands for {@code absmax}. */
     float scaleFor(float absmax) {
-        return absmax / magnitudes[6];
+        return absmax / levels[Int4Matrix.CODES - 1];
     }
 
-    /** @param code -8..7 */
-    float value(int code) {
-        return values[code + 8];
-    }
-
-    /** The code, -8..7, whose value is nearest to {@code x}; NaN is 0. */
-    int nearestCode(float x) {
+    /** The rank, 0..15 from the lowest value on, of the value nearest to {@code x}; NaN is in the middle. */
+    int nearest(float x) {
         if (x != x) {
-            return 0;
+            return Int4Matrix.CODES / 2;
         }
         int i = x > middles[7] ? 8 : 0;
         i += x > middles[i + 3] ? 4 : 0;
         i += x > middles[i + 1] ? 2 : 0;
         i += x > middles[i] ? 1 : 0;
-        return i - 8;
+        return i;
     }
 
-    /** The value nearest to {@code x}. */
-    float nearest(float x) {
-        return values[nearestCode(x) + 8];
+    /** The value of a rank. */
+    float value(int rank) {
+        return products[rank];
+    }
+
+    /** The code of a rank. */
+    byte code(int rank) {
+        return codes[rank];
+    }
+
+    float lowest() {
+        return products[0];
+    }
+
+    float highest() {
+        return products[Int4Matrix.CODES - 1];
     }
 }

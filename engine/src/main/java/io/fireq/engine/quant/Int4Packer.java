@@ -37,8 +37,8 @@ final class Int4Packer {
         packed[at] |= (byte) ((code & 15) << (column & 1) * 4);
     }
 
-    Int4Matrix build(String name, float[] magnitudes) {
+    Int4Matrix build(String name, float[] values) {
         return new Int4Matrix(name, n, k, groupSize, ByteBuffer.wrap(packed), ByteBuffer.wrap(scales), rowScale,
-                magnitudes);
+                values);
     }
 }

@@ -27,7 +27,7 @@ final class LayerRounding {
      * @param outputSqnrDb of the outputs, over the tokens of the moments; NaN without moments
      * @param clipShare   weights beyond the largest code
      */
-    record Rounded(Int4Matrix matrix, MagnitudeTable table, double sqnrDb, double outputSqnrDb, double clipShare) {}
+    record Rounded(Int4Matrix matrix, CodeTable table, double sqnrDb, double outputSqnrDb, double clipShare) {}
 
     /**
      * @param names    of the matrices
@@ -39,7 +39,7 @@ final class LayerRounding {
                 ? new Steps(k, null, null, null)
                 : steps(k, moments.joined().gram(), moments.tokens());
         // One table for all: a backend stacks them into one weight.
-        MagnitudeTable table = chooseTable(matrices, k, steps);
+        CodeTable table = chooseTable(matrices, k, steps);
         List<Rounded> rounded = new ArrayList<>();
         for (int i = 0; i < matrices.length; i++) {
             WeightRounding rounding = steps.run(matrices[i], table);
@@ -62,7 +62,7 @@ final class LayerRounding {
     double plainSqnrDb(float[] matrix, int k) {
         float[] sample = OutputCorrection.everyRow(matrix, k, ROW_STEP);
         WeightRounding plain = new WeightRounding(math, sample, sample.length / k, k, options.groupSizeFor(k),
-                MagnitudeTable.UNIFORM.magnitudes());
+                CodeTable.INTEGERS.levels());
         plain.round(null);
         return Sqnr.decibels(Sqnr.energy(sample), plain.squaredError());
     }
@@ -81,7 +81,7 @@ final class LayerRounding {
             for (int i = 0; i < sample.length; i++) {
                 sample[i] = (float) (sample[i] * scales[i % k]);
             }
-            error += scaled.run(sample, MagnitudeTable.NORMAL).outputError(scaled.gram);
+            error += scaled.run(sample, CodeTable.NORMAL).outputError(scaled.gram);
         }
         return error;
     }
@@ -102,13 +102,13 @@ final class LayerRounding {
         return new Steps(k, damped, triangle, order);
     }
 
-    private MagnitudeTable chooseTable(float[][] matrices, int k, Steps steps) {
-        if (!options.has(Part.NORMAL_MAGNITUDES)) {
-            return MagnitudeTable.UNIFORM;
+    private CodeTable chooseTable(float[][] matrices, int k, Steps steps) {
+        if (!options.has(Part.NORMAL_LEVELS)) {
+            return CodeTable.INTEGERS;
         }
-        MagnitudeTable best = MagnitudeTable.UNIFORM;
+        CodeTable best = CodeTable.INTEGERS;
         double bestError = Double.POSITIVE_INFINITY;
-        for (MagnitudeTable table : MagnitudeTable.values()) {
+        for (CodeTable table : CodeTable.values()) {
             double error = 0;
             for (float[] matrix : matrices) {
                 float[] sample = OutputCorrection.everyRow(matrix, k, ROW_STEP);
@@ -203,9 +203,9 @@ final class LayerRounding {
             return new Steps(k, scaledGram, scaledTriangle, order);
         }
 
-        private WeightRounding run(float[] weights, MagnitudeTable table) {
+        private WeightRounding run(float[] weights, CodeTable table) {
             WeightRounding rounding = new WeightRounding(math, weights, weights.length / k, k, options.groupSizeFor(k),
-                    table.magnitudes());
+                    table.levels());
             if (triangle != null) {
                 rounding.roundWithFeedback(triangle, order);
             } else {

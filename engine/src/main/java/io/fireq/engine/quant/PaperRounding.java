@@ -53,7 +53,7 @@ final class PaperRounding {
                 }
             }
         });
-        return packer.build(name, Int4Matrix.uniformMagnitudes());
+        return packer.build(name, Int4Matrix.integers());
     }
 
     /** The published code clamps at the upper end only. */

@@ -18,8 +18,8 @@ public enum Part {
     VALUE_HADAMARD,
     /** A rotation of the residual stream, folded into the weights. Off by default: it does not pay. */
     RESIDUAL_ROTATION,
-    /** Magnitudes spaced as normally distributed weights need them, where that is better than evenly. */
-    NORMAL_MAGNITUDES,
+    /** INT4 levels spaced as normally distributed weights need them, where that is better than evenly. */
+    NORMAL_LEVELS,
     /** Each column's rounding error is made good in the columns behind it. */
     GPTQ,
     /** GPTQ takes the columns with the largest activations first. Off by default: it does not pay. */

@@ -61,7 +61,7 @@ final class PlainBlockQuantizer implements BlockQuantizer {
             Map<String, Double> measures = new TreeMap<>();
             measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
             measures.put("clip_share", rounded.clipShare());
-            measures.put("normal_magnitudes", rounded.table() == MagnitudeTable.NORMAL ? 1.0 : 0.0);
+            measures.put("normal_levels", rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
             matrices.add(rounded.matrix());
             reports.add(new TensorReport(rounded.matrix().name(), "int4", rounded.matrix().groupSize(), measures));
         }

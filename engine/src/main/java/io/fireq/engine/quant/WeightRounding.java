@@ -24,7 +24,8 @@ final class WeightRounding {
     private final int n;
     private final int k;
     private final int groupSize;
-    private final float[] magnitudes;
+    /** {@code [16]} what the codes stand for. */
+    private final float[] values;
     private final float[] rowScale;
     /** σ of each row and group. */
     private final float[] scales;
@@ -32,14 +33,17 @@ final class WeightRounding {
     private final float[] rounded;
     private final byte[] codes;
 
-    /** @param weights {@code [n, k]}, finite; not changed */
-    WeightRounding(MatrixMath math, float[] weights, int n, int k, int groupSize, float[] magnitudes) {
+    /**
+     * @param weights {@code [n, k]}, finite; not changed
+     * @param values  {@code [16]} what the codes stand for
+     */
+    WeightRounding(MatrixMath math, float[] weights, int n, int k, int groupSize, float[] values) {
         this.math = math;
         this.weights = weights;
         this.n = n;
         this.k = k;
         this.groupSize = groupSize;
-        this.magnitudes = magnitudes;
+        this.values = values;
         rowScale = new float[n];
         scales = new float[n * (k / groupSize)];
         rounded = new float[Math.multiplyExact(n, k)];
@@ -72,15 +76,15 @@ final class WeightRounding {
                 importance[j] = 1 / (block[j][j] * block[j][j]);
             }
             math.parallelFor(n, ROWS_AT_ONCE, (low, high) -> {
-                Int4Grid grid = new Int4Grid(magnitudes);
+                Int4Grid grid = new Int4Grid(values);
                 float[] group = new float[groupSize];
                 for (int row = low; row < high; row++) {
                     System.arraycopy(rest, row * k + from, group, 0, groupSize);
                     chooseScale(row, column(order, from) / groupSize, group, importance, grid);
                     for (int j = 0; j < groupSize; j++) {
-                        int code = grid.nearestCode(group[j]);
-                        store(row, column(order, from + j), code, grid.value(code));
-                        float error = (group[j] - grid.value(code)) / block[j][j];
+                        int rank = grid.nearest(group[j]);
+                        store(row, column(order, from + j), grid, rank);
+                        float error = (group[j] - grid.value(rank)) / block[j][j];
                         errors[row * groupSize + j] = -error;
                         subtract(group, j + 1, error, block[j]);
                     }
@@ -103,7 +107,7 @@ final class WeightRounding {
     /** Rounds each weight by itself; σ for the least error weighted by {@code importance [k]}, or plain if it is null. */
     void round(float[] importance) {
         math.parallelFor(n, ROWS_AT_ONCE, (low, high) -> {
-            Int4Grid grid = new Int4Grid(magnitudes);
+            Int4Grid grid = new Int4Grid(values);
             float[] group = new float[groupSize];
             float[] groupImportance = new float[groupSize];
             Arrays.fill(groupImportance, 1);
@@ -117,16 +121,15 @@ final class WeightRounding {
                     }
                     chooseScale(row, from / groupSize, group, groupImportance, grid);
                     for (int j = 0; j < groupSize; j++) {
-                        int code = grid.nearestCode(group[j]);
-                        store(row, from + j, code, grid.value(code));
+                        store(row, from + j, grid, grid.nearest(group[j]));
                     }
                 }
             }
         });
     }
 
-    private void chooseScale(int row, int group, float[] values, float[] importance, Int4Grid grid) {
-        float nominal = grid.scaleFor(absmax(values, 0, groupSize));
+    private void chooseScale(int row, int groupIndex, float[] group, float[] importance, Int4Grid grid) {
+        float nominal = grid.scaleFor(absmax(group, 0, groupSize));
         int lowest = Math.max(1, E4m3.encode(nominal * LOWEST));
         int highest = Math.max(lowest, E4m3.encode(nominal * HIGHEST));
         int best = lowest;
@@ -135,7 +138,7 @@ final class WeightRounding {
             grid.scale(E4m3.decode((byte) code));
             float error = 0;
             for (int j = 0; j < groupSize && error < bestError; j++) {
-                float difference = values[j] - grid.nearest(values[j]);
+                float difference = group[j] - grid.value(grid.nearest(group[j]));
                 error += importance[j] * difference * difference;
             }
             if (error < bestError) {
@@ -145,7 +148,7 @@ final class WeightRounding {
         }
         float scale = E4m3.decode((byte) best);
         grid.scale(scale);
-        scales[row * (k / groupSize) + group] = scale;
+        scales[row * (k / groupSize) + groupIndex] = scale;
     }
 
     /**
@@ -165,18 +168,18 @@ final class WeightRounding {
                 System.arraycopy(gram, (from + j) * k + from, block[j], 0, groupSize);
             }
             math.parallelFor(n, ROWS_AT_ONCE, (low, high) -> {
-                Int4Grid grid = new Int4Grid(magnitudes);
+                Int4Grid grid = new Int4Grid(values);
                 float[] slope = new float[groupSize];
                 for (int row = low; row < high; row++) {
                     grid.scale(scales[row * (k / groupSize) + from / groupSize]);
                     System.arraycopy(gradient, row * k + from, slope, 0, groupSize);
                     for (int j = 0; j < groupSize; j++) {
                         float old = rounded[row * k + from + j];
-                        int code = grid.nearestCode(old + slope[j] / block[j][j]);
-                        float change = grid.value(code) - old;
+                        int rank = grid.nearest(old + slope[j] / block[j][j]);
+                        float change = grid.value(rank) - old;
                         changes[row * groupSize + j] = -change;
                         if (change != 0) {
-                            store(row, from + j, code, grid.value(code));
+                            store(row, from + j, grid, rank);
                             subtract(slope, 0, change, block[j]);
                         }
                     }
@@ -237,13 +240,13 @@ final class WeightRounding {
     /** Share of the weights that lie outside of what their group can represent. */
     double clipShare() {
         long clipped = 0;
-        Int4Grid grid = new Int4Grid(magnitudes);
+        Int4Grid grid = new Int4Grid(values);
         for (int row = 0; row < n; row++) {
             for (int from = 0; from < k; from += groupSize) {
                 grid.scale(scales[row * (k / groupSize) + from / groupSize]);
                 for (int i = row * k + from; i < row * k + from + groupSize; i++) {
                     float x = weights[i] / rowScale[row];
-                    clipped += x > grid.value(7) || x < grid.value(-8) ? 1 : 0;
+                    clipped += x > grid.highest() || x < grid.lowest() ? 1 : 0;
                 }
             }
         }
@@ -261,7 +264,7 @@ final class WeightRounding {
                 packer.code(row, column, codes[row * k + column]);
             }
         }
-        return packer.build(name, magnitudes);
+        return packer.build(name, values.clone());
     }
 
     private float[] differences() {
@@ -286,9 +289,9 @@ final class WeightRounding {
         return order == null ? j : order[j];
     }
 
-    private void store(int row, int column, int code, float value) {
-        codes[row * k + column] = (byte) code;
-        rounded[row * k + column] = value;
+    private void store(int row, int column, Int4Grid grid, int rank) {
+        codes[row * k + column] = grid.code(rank);
+        rounded[row * k + column] = grid.value(rank);
     }
 
     private static float absmax(float[] values, int from, int count) {

@@ -2,19 +2,22 @@ package io.fireq.engine.runtime;
 
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.kv.KvCacheManager;
+import io.fireq.engine.sampling.Sampler;
 import io.fireq.engine.scheduler.Sequence;
 import io.fireq.engine.scheduler.StepPlan;
 import java.util.List;
+import java.util.function.Function;
 
 /** Lays a step's plan out as the primitive arrays that a backend reads. */
-final class BatchAssembler {
+public final class BatchAssembler {
     private final KvCacheManager kvCache;
 
-    BatchAssembler(KvCacheManager kvCache) {
+    public BatchAssembler(KvCacheManager kvCache) {
         this.kvCache = kvCache;
     }
 
-    Batch assemble(StepPlan plan) {
+    /** {@code samplerOf} knows how each sequence draws. */
+    public Batch assemble(StepPlan plan, Function<Sequence, Sampler> samplerOf) {
         List<StepPlan.Entry> entries = plan.entries();
         int nTokens = plan.nTokens();
         int nSeqs = entries.size();
@@ -25,6 +28,7 @@ final class BatchAssembler {
         int[] kvLens = new int[nSeqs];
         int[][] blockTables = new int[nSeqs][];
         int[] logitRows = new int[(int) entries.stream().filter(StepPlan.Entry::samples).count()];
+        Sampler[] samplers = new Sampler[logitRows.length];
         int row = 0;
         int nLogits = 0;
         for (int s = 0; s < nSeqs; s++) {
@@ -40,9 +44,10 @@ final class BatchAssembler {
             kvLens[s] = sequence.nComputed() + entry.nTokens();
             blockTables[s] = sequence.blockTable().toArray();
             if (entry.samples()) {
+                samplers[nLogits] = samplerOf.apply(sequence);
                 logitRows[nLogits++] = row - 1;
             }
         }
-        return new Batch(tokenIds, positions, slotMapping, cuSeqlens, kvLens, blockTables, logitRows);
+        return new Batch(tokenIds, positions, slotMapping, cuSeqlens, kvLens, blockTables, logitRows, samplers);
     }
 }

@@ -15,7 +15,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalInt;
 import java.util.Queue;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,7 +31,6 @@ final class EngineLoop implements AutoCloseable {
     private final Scheduler scheduler;
     private final BatchAssembler assembler;
     private final int maxWaiting;
-    private final float[] logitsRow;
     private final Thread thread = new Thread(this::run, "fireq-engine");
     private final Map<Sequence, Generation> active = new LinkedHashMap<>();
 
@@ -52,7 +50,6 @@ final class EngineLoop implements AutoCloseable {
         this.scheduler = new Scheduler(kvCache, loaded.limits().maxBatchTokens(), options.maxRunning());
         this.assembler = new BatchAssembler(kvCache);
         this.maxWaiting = options.maxWaiting();
-        this.logitsRow = new float[loaded.info().vocabSize()];
         this.stats = snapshot();
         thread.setDaemon(true);
     }
@@ -148,7 +145,8 @@ final class EngineLoop implements AutoCloseable {
         removeCancelled();
         StepPlan plan = scheduler.plan();
         if (!plan.isEmpty()) {
-            Backend.Logits logits = loaded.model().forward(assembler.assemble(plan));
+            Backend.Logits logits = loaded.model()
+                    .forward(assembler.assemble(plan, sequence -> active.get(sequence).sampler()));
             int[] sampled = sample(plan, logits);
             count(plan);
             scheduler.commit(plan, sampled);
@@ -168,22 +166,17 @@ final class EngineLoop implements AutoCloseable {
         }
     }
 
+    /** The next token of each sequence that samples; one without a token fails, and its batch mates go on. */
     private int[] sample(StepPlan plan, Backend.Logits logits) {
-        List<StepPlan.Entry> sampling = plan.entries().stream().filter(StepPlan.Entry::samples).toList();
-        int[] sampled = new int[sampling.size()];
-        for (int i = 0; i < sampled.length; i++) {
-            Generation generation = active.get(sampling.get(i).sequence());
-            OptionalInt mostLikely = generation.isGreedy() ? logits.mostLikely(i) : OptionalInt.empty();
-            if (mostLikely.isPresent()) {
-                sampled[i] = mostLikely.getAsInt();
-                continue;
-            }
-            logits.copyRow(i, logitsRow);
-            try {
-                sampled[i] = generation.sample(logitsRow);
-            } catch (IllegalStateException nonsense) { // this sequence's own; its batch mates go on
+        int[] sampled = logits.sample();
+        int next = 0;
+        for (StepPlan.Entry entry : plan.entries()) {
+            if (entry.samples() && sampled[next++] < 0) {
+                float[] row = new float[loaded.info().vocabSize()];
+                logits.copyRow(next - 1, row);
+                Generation generation = active.get(entry.sequence());
                 remove(generation);
-                generation.fail(nonsense);
+                generation.fail(generation.sampler().nonsense(row));
             }
         }
         return sampled;

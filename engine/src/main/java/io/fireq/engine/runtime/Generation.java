@@ -68,13 +68,9 @@ final class Generation implements GenerationHandle {
         return sequence;
     }
 
-    /** Whether its next token is the most likely one. */
-    boolean isGreedy() {
-        return sampler.isGreedy();
-    }
-
-    int sample(float[] logits) {
-        return sampler.sample(logits, sequence.nGenerated());
+    /** How its next token is drawn. */
+    Sampler sampler() {
+        return sampler;
     }
 
     /**
@@ -83,6 +79,7 @@ final class Generation implements GenerationHandle {
      * @return whether the generation is finished, and its last call posted
      */
     boolean accept(int token) {
+        sampler.accept(token);
         if (firstTokenNanos == 0) {
             firstTokenNanos = System.nanoTime();
         }

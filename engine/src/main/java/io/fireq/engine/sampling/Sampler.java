@@ -3,14 +3,15 @@ package io.fireq.engine.sampling;
 import io.fireq.engine.api.SamplingParams;
 
 /**
- * Draws the next tokens of one sequence from its logits: penalties, temperature, top-k, top-p, min-p, draw. Token
- * {@code i} of an answer depends on the parameters, the seed, i, the logits and the tokens before it, on nothing else.
- * Not thread-safe.
+ * Draws the next tokens of one sequence from its logits: penalties, temperature, top-k, top-p, min-p, draw. A token
+ * depends on the parameters, the seed, the logits and the tokens before it, on nothing else; drawing changes nothing,
+ * {@link #accept} moves on. This is the definition that devices follow to the bit. Not thread-safe.
  */
 public final class Sampler {
     private final SamplingParams params;
     private final long seed;
     private final TokenCounts counts;
+    private int index;
 
     /**
      * @param params       how to draw
@@ -26,73 +27,100 @@ public final class Sampler {
         this.counts = penalized ? new TokenCounts(promptTokens, vocabSize) : null;
     }
 
-    /** Whether {@link #sample} always returns the most likely token of the logits as they are, and keeps no count. */
-    public boolean isGreedy() {
-        return counts == null && (params.temperature() == 0 || params.topK() == 1);
+    /** One that takes the most likely token. */
+    public static Sampler greedy() {
+        return new Sampler(SamplingParams.GREEDY, 0, new int[0], 0);
     }
 
     /**
-     * Draws a token.
+     * The next token, or -1 where there is none because the model computed nonsense: a logit is NaN or the largest is
+     * infinite.
      *
-     * @param logits {@code [vocabSize]}; overwritten
-     * @param index  position in the answer, from 0
-     * @throws IllegalStateException if a logit is NaN or all are minus infinity: the model computed nonsense
+     * @param logits {@code [vocabSize]}; penalties overwrite them
      */
-    public int sample(float[] logits, int index) {
+    public int sample(float[] logits) {
+        penalize(logits);
+        int best = argMax(logits);
+        if (best < 0 || params.temperature() == 0 || params.topK() == 1) {
+            return best;
+        }
+        Weighting weighting = new Weighting(logits[best], params.temperature());
+        Cut kept = Cut.NONE;
+        if (params.topK() > 0 && params.topK() < logits.length) {
+            kept = kept.topK(logits, params.topK());
+        }
+        if (params.topP() < 1) {
+            kept = kept.topP(logits, weighting, params.topP());
+        }
+        return kept.draw(logits, weighting.atLeast(params.minP()), SeededRandom.bits(seed, index));
+    }
+
+    private void penalize(float[] logits) {
         if (counts != null) {
             counts.penalize(logits, params);
         }
-        int best = argMax(logits);
-        int token = params.temperature() == 0 || params.topK() == 1 ? best : draw(logits, logits[best], index);
-        if (counts != null) {
-            counts.generated(token);
-        }
-        return token;
     }
 
+    /** The lowest id of the largest logit, or -1. */
     private static int argMax(float[] logits) {
         int best = -1;
         float highest = Float.NEGATIVE_INFINITY;
         for (int i = 0; i < logits.length; i++) {
-            float logit = logits[i];
-            if (logit > highest) {
-                highest = logit;
+            if (logits[i] > highest) {
+                highest = logits[i];
                 best = i;
-            } else if (Float.isNaN(logit)) {
-                throw new IllegalStateException("Sampling: the logit of token %d is NaN".formatted(i));
+            } else if (Float.isNaN(logits[i])) {
+                return -1;
             }
         }
-        if (best < 0 || highest == Float.POSITIVE_INFINITY) {
-            throw new IllegalStateException("Sampling: the largest logit is %s".formatted(highest));
-        }
-        return best;
+        return highest == Float.POSITIVE_INFINITY ? -1 : best;
     }
 
-    /** Turns logits into unnormalized probabilities, the largest being 1, keeps the allowed ones and draws. */
-    private int draw(float[] logits, float maxLogit, int index) {
-        double total = 0;
+    /** Takes note of the token that the sequence has got. */
+    public void accept(int token) {
+        index++;
+        if (counts != null) {
+            counts.generated(token);
+        }
+    }
+
+    /** Why {@link #sample} found no token in these logits. */
+    public IllegalStateException nonsense(float[] logits) {
+        penalize(logits);
+        float highest = Float.NEGATIVE_INFINITY;
         for (int i = 0; i < logits.length; i++) {
-            logits[i] = (float) Math.exp((logits[i] - maxLogit) / params.temperature());
-            total += logits[i];
+            if (Float.isNaN(logits[i])) {
+                return new IllegalStateException("Sampling: the logit of token %d is NaN".formatted(i));
+            }
+            highest = Math.max(highest, logits[i]);
         }
-        float uniform = SeededRandom.uniform(seed, index);
-        if (params.topK() == 0 && params.topP() == 1 && params.minP() == 0) {
-            return pick(logits, uniform * total);
-        }
-        return new Nucleus(logits, total).pick(params, uniform);
+        return new IllegalStateException("Sampling: the largest logit is %s".formatted(highest));
     }
 
-    private static int pick(float[] weights, double target) {
-        int last = 0;
-        for (int i = 0; i < weights.length; i++) {
-            if (weights[i] > 0) {
-                target -= weights[i];
-                last = i;
-                if (target < 0) {
-                    return i;
-                }
-            }
-        }
-        return last; // rounding of the sum
+    // For backends that draw on a device.
+
+    /** How to draw; its seed is not {@link #seed}. */
+    public SamplingParams params() {
+        return params;
+    }
+
+    /** With {@link #index}, determines the random bits. */
+    public long seed() {
+        return seed;
+    }
+
+    /** Tokens accepted so far: the next one's position in the answer. */
+    public int index() {
+        return index;
+    }
+
+    /** Number of different tokens whose logits are penalized. */
+    public int nPenalties() {
+        return counts == null ? 0 : counts.nSeen();
+    }
+
+    /** {@code [≥ nPenalties, 2]} a token, then how often the answer holds it; null without penalties. */
+    public int[] penalties() {
+        return counts == null ? null : counts.pairs();
     }
 }

@@ -6,23 +6,27 @@ import java.util.Arrays;
 /**
  * INT4 weights with two-level scales (FireQ section 1, with a row scale in place of the paper's per-tensor multiplier):
  *
- * <pre>{@code w[n,k] = rowScale[n] · e4m3(sign(q) · magnitudes[|q|-1] · σ[n, k / groupSize]),   q = code[n,k] in -8..7}</pre>
+ * <pre>{@code w[n,k] = rowScale[n] · e4m3(values[code[n,k]] · σ[n, k / groupSize]),   code in 0..15}</pre>
  *
- * The inner product with σ is rounded to e4m3, because that byte is what the tensor core multiplies.
+ * The sixteen values are a matrix' own. Two families of them have fast kernels: two's complement, where codes 0..15 are
+ * 0, m₁, …, m₇, −m₈, …, −m₁ (the paper's with mᵢ = i), and sign and magnitude, where they are m₀, …, m₇, −m₀, …, −m₇.
+ *
+ * <p>The inner product with σ is rounded to e4m3, because that byte is what the tensor core multiplies.
  *
  * @param name       the checkpoint's name, used in messages
  * @param n          rows
  * @param k          columns; a multiple of {@code groupSize}, which is even unless it is {@code k} itself
  * @param groupSize  columns that share one σ
- * @param packed     {@code [n, ceil(k/2)]} bytes, two's complement int4, low nibble = even column
+ * @param packed     {@code [n, ceil(k/2)]} bytes, a code in four bits, low nibble = even column
  * @param scales     {@code [n, k/groupSize]} e4m3 codes of σ
  * @param rowScale   {@code [n]} multiplies a whole row
- * @param magnitudes {@code [8]} ascending values behind |q| = 1..8; 1..8 for the uniform table
+ * @param values     {@code [16]} what the codes stand for
  */
 public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer packed, ByteBuffer scales,
-        float[] rowScale, float[] magnitudes) implements WeightMatrix {
+        float[] rowScale, float[] values) implements WeightMatrix {
 
-    private static final float[] UNIFORM = {1, 2, 3, 4, 5, 6, 7, 8};
+    /** Codes there are. */
+    public static final int CODES = 16;
 
     public Int4Matrix {
         if (groupSize < 1 || k % groupSize != 0) {
@@ -32,7 +36,7 @@ public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer pa
         requireLength(name, "packed codes", packed.remaining(), (long) n * ((k + 1) / 2));
         requireLength(name, "group scales", scales.remaining(), (long) n * (k / groupSize));
         requireLength(name, "row scales", rowScale.length, n);
-        requireLength(name, "magnitudes", magnitudes.length, 8);
+        requireLength(name, "values", values.length, CODES);
         packed = packed.slice();
         scales = scales.slice();
     }
@@ -44,9 +48,33 @@ public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer pa
         }
     }
 
-    /** The table 1..8 of the paper. */
-    public static float[] uniformMagnitudes() {
-        return UNIFORM.clone();
+    /** The values −8..7 of the paper, two's complement. */
+    public static float[] integers() {
+        return twosComplement(1, 2, 3, 4, 5, 6, 7, 8);
+    }
+
+    /** Values of two's complement codes q = −8..7: {@code sign(q) · magnitudes[|q| - 1]}, and 0. */
+    public static float[] twosComplement(float... magnitudes) {
+        requireLength("values", "magnitudes", magnitudes.length, CODES / 2);
+        float[] values = new float[CODES];
+        for (int q = 1; q <= CODES / 2; q++) {
+            values[CODES - q] = -magnitudes[q - 1];
+            if (q < CODES / 2) {
+                values[q] = magnitudes[q - 1];
+            }
+        }
+        return values;
+    }
+
+    /** Values of codes that are a sign (bit 3) and an index: {@code ±magnitudes[index]}. */
+    public static float[] signMagnitude(float... magnitudes) {
+        requireLength("values", "magnitudes", magnitudes.length, CODES / 2);
+        float[] values = new float[CODES];
+        for (int i = 0; i < CODES / 2; i++) {
+            values[i] = magnitudes[i];
+            values[CODES / 2 + i] = -magnitudes[i];
+        }
+        return values;
     }
 
     /** Bytes of one packed row. */
@@ -59,10 +87,9 @@ public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer pa
         return k / groupSize;
     }
 
-    /** The code of one weight, -8..7. */
+    /** The code of one weight, 0..15. */
     public int code(int row, int column) {
-        int pair = packed.get(row * rowBytes() + column / 2);
-        return (column & 1) == 0 ? pair << 28 >> 28 : pair >> 4;
+        return packed.get(row * rowBytes() + column / 2) >> (column & 1) * 4 & CODES - 1;
     }
 
     /** The group scale σ of a row. */
@@ -71,30 +98,20 @@ public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer pa
     }
 
     /**
-     * The sixteen values e4m3(sign(q) · magnitude · σ) of one group, indexed by the nibble {@code q & 15}.
+     * The products e4m3(value · σ) of one group, indexed by the code.
      *
      * @param table receives 16 floats from {@code offset} on
      */
     public void valueTable(int row, int group, float[] table, int offset) {
         float scale = scale(row, group);
-        table[offset] = 0;
-        for (int magnitude = 1; magnitude <= 8; magnitude++) {
-            float value = E4m3.round(magnitudes[magnitude - 1] * scale);
-            if (magnitude < 8) {
-                table[offset + magnitude] = value;
-            }
-            table[offset + 16 - magnitude] = -value;
+        for (int code = 0; code < CODES; code++) {
+            table[offset + code] = E4m3.round(values[code] * scale);
         }
     }
 
     @Override
     public float get(int row, int column) {
-        int code = code(row, column);
-        if (code == 0) {
-            return 0;
-        }
-        float product = Math.signum(code) * magnitudes[Math.abs(code) - 1] * scale(row, column / groupSize);
-        return rowScale[row] * E4m3.round(product);
+        return rowScale[row] * E4m3.round(values[code(row, column)] * scale(row, column / groupSize));
     }
 
     @Override
@@ -106,7 +123,7 @@ public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer pa
     public boolean equals(Object other) {
         return other instanceof Int4Matrix m && name.equals(m.name) && n == m.n && k == m.k && groupSize == m.groupSize
                 && packed.equals(m.packed) && scales.equals(m.scales) && Arrays.equals(rowScale, m.rowScale)
-                && Arrays.equals(magnitudes, m.magnitudes);
+                && Arrays.equals(values, m.values);
     }
 
     @Override

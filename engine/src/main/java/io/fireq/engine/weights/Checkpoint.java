@@ -11,6 +11,7 @@ import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.LinearFormat;
 import io.fireq.engine.weights.v1.QuantizationInfo;
 import io.fireq.engine.weights.v1.TensorSource;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -39,9 +40,9 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
     private final Map<String, SafetensorsFile> fileOfTensor = new TreeMap<>();
     private final List<SafetensorsFile> files = new ArrayList<>();
 
-    private Checkpoint(Path directory) {
+    private Checkpoint(Path directory, Optional<QuantizationInfo> quantization) {
         this.directory = directory;
-        this.quantization = readQuantization(directory);
+        this.quantization = quantization;
     }
 
     /**
@@ -52,12 +53,28 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
      * @throws UnsupportedModelException when it is quantized in a way that FireQ does not read
      */
     public static Checkpoint open(Path directory) {
+        requireDirectory(directory);
+        return opened(new Checkpoint(directory, readQuantization(directory)));
+    }
+
+    /**
+     * As {@link #open}, for weights that another method has quantized: what config.json says of them is left to the
+     * caller, and {@link #quantization} is empty.
+     */
+    public static Checkpoint openForeign(Path directory) {
+        requireDirectory(directory);
+        return opened(new Checkpoint(directory, Optional.empty()));
+    }
+
+    private static void requireDirectory(Path directory) {
         if (!Files.isDirectory(directory)) {
             throw new ModelNotFoundException(
                     "No model directory %s; give the path of a directory with %s and %s or %s"
                             .formatted(directory, CONFIG_FILE, SINGLE_FILE, INDEX_FILE));
         }
-        Checkpoint checkpoint = new Checkpoint(directory);
+    }
+
+    private static Checkpoint opened(Checkpoint checkpoint) {
         try {
             checkpoint.openFiles();
             return checkpoint;
@@ -179,6 +196,16 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
         return fileOf(name).tensor(name);
     }
 
+    /**
+     * The bytes of a tensor in any format, such as packed integers, as a view of the mapped file.
+     *
+     * @throws ModelFormatException      when there is none of this name
+     * @throws UnsupportedModelException when it is larger than 2 GiB
+     */
+    public ByteBuffer bytes(String name) {
+        return fileOf(name).bytes(name);
+    }
+
     /** As {@link #tensor(String)}; {@link ModelFormatException} also when it has another shape. */
     @Override
     public HostTensor tensor(String name, int... expectedShape) {
@@ -255,7 +282,8 @@ public final class Checkpoint implements WeightSource, AutoCloseable {
         return file;
     }
 
-    private ModelFormatException malformed(String name, String problem) {
+    /** An exception that blames the file which holds the tensor. */
+    public ModelFormatException malformed(String name, String problem) {
         SafetensorsFile file = fileOf(name);
         return new ModelFormatException(file.path(), file.tensors().get(name).offset(), problem);
     }

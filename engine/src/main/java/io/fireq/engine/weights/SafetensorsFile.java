@@ -132,24 +132,39 @@ public final class SafetensorsFile implements AutoCloseable {
      * @throws UnsupportedModelException when its format is not one of {@link DType}, or it is larger than 2 GiB
      */
     public HostTensor tensor(String name) {
-        TensorInfo info = header.tensors().get(name);
-        if (info == null) {
-            throw new ModelFormatException(path, -1, Names.missing("tensor", name, header.tensors().keySet()));
-        }
+        TensorInfo info = info(name);
         DType dtype = info.dtype().orElseThrow(() -> new UnsupportedModelException(
                 "%s: tensor '%s' is %s; supported are %s; convert the checkpoint to BF16".formatted(path, name,
                         info.dtypeName(), Arrays.stream(DType.values()).map(DType::safetensorsName)
                                 .collect(Collectors.joining(", ")))));
-        if (info.byteSize() > Integer.MAX_VALUE) {
-            throw new UnsupportedModelException(
-                    "%s: tensor '%s' %s %s has %,d bytes; a single tensor may have %,d; use a smaller format or split it"
-                            .formatted(path, name, info.dtypeName(), info.shape(), info.byteSize(),
-                                    Integer.MAX_VALUE));
-        }
         return new HostTensor(name, dtype, info.shape(), map(info));
     }
 
+    /**
+     * As {@link #tensor}, without regard to its format: little-endian bytes.
+     *
+     * @throws ModelFormatException      when the file has no such tensor
+     * @throws UnsupportedModelException when it is larger than 2 GiB
+     */
+    public ByteBuffer bytes(String name) {
+        return map(info(name)).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private TensorInfo info(String name) {
+        TensorInfo info = header.tensors().get(name);
+        if (info == null) {
+            throw new ModelFormatException(path, -1, Names.missing("tensor", name, header.tensors().keySet()));
+        }
+        return info;
+    }
+
     private ByteBuffer map(TensorInfo info) {
+        if (info.byteSize() > Integer.MAX_VALUE) {
+            throw new UnsupportedModelException(
+                    "%s: tensor '%s' %s %s has %,d bytes; a single tensor may have %,d; use a smaller format or split it"
+                            .formatted(path, info.name(), info.dtypeName(), info.shape(), info.byteSize(),
+                                    Integer.MAX_VALUE));
+        }
         if (info.byteSize() == 0) {
             return ByteBuffer.allocate(0);
         }

@@ -6,13 +6,17 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.fireq.engine.api.Numerics;
+import io.fireq.engine.api.SamplingParams;
 import io.fireq.engine.backend.AttentionScenario.Results;
 import io.fireq.engine.backend.Backend.Epilogue;
 import io.fireq.engine.backend.Backend.Logits;
 import io.fireq.engine.backend.Backend.QuantizedRows;
 import io.fireq.engine.backend.Backend.Rows;
+import io.fireq.engine.backend.Backend.Vector;
+import io.fireq.engine.backend.Backend.Weight;
 import io.fireq.engine.backend.NumericsOracle.Quantized;
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.sampling.Sampler;
 import io.fireq.engine.tensor.Bf16;
 import io.fireq.engine.tensor.E4m3;
 import io.fireq.engine.tensor.Int4Matrix;
@@ -20,8 +24,11 @@ import io.fireq.engine.tensor.WeightMatrix;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.OptionalLong;
 import java.util.Random;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -111,8 +118,8 @@ public abstract class BackendContractTest {
 
     @Test
     void embeds_int4_rows_rounded_to_bf16() {
-        assertEmbeds(TestMatrices.int4(11, 12, 4, TestMatrices.CUSTOM_MAGNITUDES, SEED));
-        assertEmbeds(TestMatrices.int4(11, 13, 13, Int4Matrix.uniformMagnitudes(), SEED));
+        assertEmbeds(TestMatrices.int4(11, 12, 4, TestMatrices.UNEVEN_VALUES, SEED));
+        assertEmbeds(TestMatrices.int4(11, 13, 13, Int4Matrix.integers(), SEED));
     }
 
     private void assertEmbeds(WeightMatrix table) {
@@ -209,7 +216,7 @@ public abstract class BackendContractTest {
                 Arrays.fill(rowScales, 0.25f);
                 rowScales[3] = 2;
                 Int4Matrix w = new Int4Matrix("w", n, k, k % 128 == 0 ? 128 : k, ByteBuffer.wrap(packed),
-                        ByteBuffer.wrap(scales), rowScales, Int4Matrix.uniformMagnitudes());
+                        ByteBuffer.wrap(scales), rowScales, Int4Matrix.integers());
                 float[] values = new float[m * k];
                 Random random = new Random(SEED);
                 for (int i = 0; i < values.length; i++) {
@@ -228,9 +235,10 @@ public abstract class BackendContractTest {
     void linear_with_int4_weights(int n, int k, int groupSize) {
         for (int m : new int[] {1, 3, 4, 18}) {
             for (Epilogue epilogue : Epilogue.values()) {
-                for (float[] magnitudes : List.of(Int4Matrix.uniformMagnitudes(), TestMatrices.CUSTOM_MAGNITUDES)) {
-                    Int4Matrix w = TestMatrices.int4(n, k, groupSize, magnitudes, SEED + k);
-                    Int4Matrix other = TestMatrices.int4(n, k, groupSize, magnitudes, SEED + k + 1);
+                for (float[] values : List.of(Int4Matrix.integers(), TestMatrices.UNEVEN_VALUES,
+                        TestMatrices.SIGNED_VALUES, TestMatrices.ODD_VALUES)) {
+                    Int4Matrix w = TestMatrices.int4(n, k, groupSize, values, SEED + k);
+                    Int4Matrix other = TestMatrices.int4(n, k, groupSize, values, SEED + k + 1);
                     assertLinear(m, List.of(w, other), epilogue);
                 }
             }
@@ -249,9 +257,9 @@ public abstract class BackendContractTest {
 
     @Test
     void linear_with_row_blocks_of_different_formats_and_sizes() {
-        assertLinear(3, List.of(TestMatrices.int4(31, 256, 128, Int4Matrix.uniformMagnitudes(), SEED),
+        assertLinear(3, List.of(TestMatrices.int4(31, 256, 128, Int4Matrix.integers(), SEED),
                 TestMatrices.e4m3(6, 256, SEED),
-                TestMatrices.int4(133, 256, 64, TestMatrices.CUSTOM_MAGNITUDES, SEED + 1)), Epilogue.SILU_MUL);
+                TestMatrices.int4(133, 256, 64, TestMatrices.UNEVEN_VALUES, SEED + 1)), Epilogue.SILU_MUL);
     }
 
     private void assertLinear(int m, List<WeightMatrix> rowBlocks, Epilogue epilogue) {
@@ -303,7 +311,7 @@ public abstract class BackendContractTest {
     void a_token_of_a_linear_layer_does_not_depend_on_the_others() {
         int k = 384;
         Backend.Weight weight = backend.weight(List.of(
-                TestMatrices.int4(65, k, 128, TestMatrices.CUSTOM_MAGNITUDES, SEED), TestMatrices.e4m3(70, k, SEED)));
+                TestMatrices.int4(65, k, 128, TestMatrices.UNEVEN_VALUES, SEED), TestMatrices.e4m3(70, k, SEED)));
         Random random = new Random(SEED);
         float[] values = new float[23 * k];
         for (int i = 0; i < values.length; i++) {
@@ -504,7 +512,7 @@ public abstract class BackendContractTest {
     void logits_of_chosen_rows_are_not_rounded() {
         int width = 256;
         for (WeightMatrix head : List.of(TestMatrices.e4m3(301, width, SEED),
-                TestMatrices.int4(301, width, 128, Int4Matrix.uniformMagnitudes(), SEED))) {
+                TestMatrices.int4(301, width, 128, Int4Matrix.integers(), SEED))) {
             float[] x = TestMatrices.bf16Values(5 * width, SEED);
             float[] weight = TestMatrices.bf16Values(width, SEED + 1);
             Rows hidden = backend.rows(6, width);
@@ -523,15 +531,52 @@ public abstract class BackendContractTest {
                 Agreement.assertClose("logits " + head, wanted, actual, 0, 2 * sumError() * largest,
                         sumError());
             }
-            for (int i = 0; i < 2; i++) {
-                float[] row = new float[301];
-                logits.copyRow(i, row);
-                int best = IntStream.range(0, 301).reduce(0, (a, b) -> row[b] > row[a] ? b : a);
-                assertThat(logits.mostLikely(i).orElse(best)).isEqualTo(best);
-            }
+            assertThatIllegalStateException().isThrownBy(logits::sample).withMessageContaining("samplers");
             backend.begin(batch);
             assertThatIllegalStateException().isThrownBy(() -> logits.copyRow(0, new float[301]));
+            assertThatIllegalStateException().isThrownBy(logits::sample);
         }
+    }
+
+    /** Decode steps of four sequences that draw in different ways: each gets what its sampler draws from its logits. */
+    @Test
+    void draws_what_the_samplers_draw_from_its_logits() {
+        int width = 256;
+        int vocabSize = 1013;
+        Rows hidden = backend.rows(4, width);
+        Vector norm = backend.vector(TestMatrices.bf16Values(width, SEED + 1));
+        Weight head = backend.weight(List.of(TestMatrices.e4m3(vocabSize, width, SEED)));
+        Sampler[] samplers = {
+            Sampler.greedy(),
+            new Sampler(new SamplingParams(0.8f, 40, 0.9f, 0, 1, 0, 0, OptionalLong.of(7)), 0, new int[0], vocabSize),
+            new Sampler(new SamplingParams(2, 0, 0.99f, 0.01f, 1.3f, 0.2f, 0.1f, OptionalLong.of(8)), 0,
+                    new int[] {3, 1012, 3}, vocabSize),
+            new Sampler(new SamplingParams(1, 0, 1, 0, 1, 0, 0.5f, OptionalLong.of(9)), 0, new int[] {4}, vocabSize)};
+        Set<Integer> drawn = new HashSet<>();
+        for (int step = 0; step < 8; step++) {
+            access.write(hidden, TestMatrices.bf16Values(4 * width, SEED + step));
+            int[] tokens = {};
+            for (int nSeqs : new int[] {3, 4}) { // the last one comes and changes nothing for the others
+                int[] rows = IntStream.range(0, nSeqs).toArray();
+                backend.begin(new Batch(new int[nSeqs], new int[nSeqs], new int[nSeqs],
+                        IntStream.rangeClosed(0, nSeqs).toArray(), IntStream.generate(() -> 1).limit(nSeqs).toArray(),
+                        new int[nSeqs][1], rows, Arrays.copyOf(samplers, nSeqs)));
+                Logits logits = backend.logits(hidden, norm, 1e-5f, head);
+                int[] actual = logits.sample();
+                for (int i = 0; i < nSeqs; i++) {
+                    float[] row = new float[vocabSize];
+                    logits.copyRow(i, row);
+                    assertThat(actual[i]).as("step %d, sequence %d of %d", step, i, nSeqs)
+                            .isEqualTo(samplers[i].sample(row)).isBetween(0, vocabSize - 1);
+                }
+                tokens = actual;
+            }
+            for (int i = 0; i < samplers.length; i++) {
+                samplers[i].accept(tokens[i]);
+                drawn.add(tokens[i]);
+            }
+        }
+        assertThat(drawn).hasSizeGreaterThan(10);
     }
 
     // float32 mode.

@@ -16,7 +16,7 @@ final class NumericsOracle {
     /** A row as {@code scale · values}. */
     record Quantized(double[] values, double scale) {}
 
-    /** One head's K or V vector as {@code scale[g] · codes + zero[g]}. */
+    /** One head's K or V vector as {@code scale[g] · (codes - zero[g])}. */
     record KvVector(double[] codes, double[] scale, double[] zero) {}
 
     /**
@@ -145,10 +145,9 @@ final class NumericsOracle {
     /** What the tensor core multiplies: w8. */
     private static double stored(WeightMatrix w, int row, int column) {
         if (w instanceof Int4Matrix int4) {
-            int code = int4.code(row, column);
-            double magnitude = code == 0 ? 0 : int4.magnitudes()[Math.abs(code) - 1];
-            byte scale = int4.scales().get(row * (int4.k() / int4.groupSize()) + column / int4.groupSize());
-            return e4m3((float) (Math.signum(code) * magnitude * e4m3Value(scale))); // a float32 product: it can make a tie
+            float value = int4.values()[int4.code(row, column)];
+            float scale = (float) e4m3Value(int4.scales().get(row * int4.groups() + column / int4.groupSize()));
+            return e4m3(value * scale); // a float32 product: it can make a tie
         }
         if (w instanceof E4m3Matrix e4m3) {
             return e4m3Value(e4m3.codes().get(row * e4m3.k() + column));
@@ -196,30 +195,30 @@ final class NumericsOracle {
         int groups = x.length / groupSize;
         KvVector out = new KvVector(new double[x.length], new double[groups], new double[groups]);
         for (int g = 0; g < groups; g++) {
-            double min = Double.POSITIVE_INFINITY;
-            double max = Double.NEGATIVE_INFINITY;
+            double min = 0;
+            double max = 0;
             for (int c = g * groupSize; c < (g + 1) * groupSize; c++) {
                 min = Math.min(min, x[c]);
                 max = Math.max(max, x[c]);
             }
             switch (format.kind()) {
                 case ASYMMETRIC -> {
-                    out.zero[g] = f16(min);
-                    out.scale[g] = f16((max - out.zero[g]) / 15);
+                    out.scale[g] = f16((max - min) / 15.5);
                     out.scale[g] = out.scale[g] == 0 ? 1 : out.scale[g];
+                    out.zero[g] = clamp(Math.rint(7.5 - (max + min) / (2 * out.scale[g])), 0, 15);
                 }
                 case SYMMETRIC -> {
                     double absMax = Math.max(Math.max(-min, max), 1e-5);
                     out.scale[g] = Math.max(e4m3(absMax / 7), 1 / 512.0);
-                    out.zero[g] = -8 * out.scale[g];
+                    out.zero[g] = 8;
                 }
                 case FLOAT32 -> out.scale[g] = 1;
                 default -> throw new AssertionError(format);
             }
             for (int c = g * groupSize; c < (g + 1) * groupSize; c++) {
                 out.codes[c] = switch (format.kind()) {
-                    case ASYMMETRIC -> clamp(Math.rint((x[c] - out.zero[g]) / out.scale[g]), 0, 15);
-                    case SYMMETRIC -> clamp(Math.rint(x[c] / out.scale[g]), -8, 7) + 8;
+                    case ASYMMETRIC, SYMMETRIC ->
+                        clamp(Math.rint(x[c] / out.scale[g]) + out.zero[g], 0, 15);
                     case FLOAT32 -> x[c];
                 };
             }
@@ -242,7 +241,7 @@ final class NumericsOracle {
             double sum = 0;
             for (int c = 0; c < headDim; c++) {
                 int g = c / (headDim / key.scale.length);
-                sum += q.values[c] * (key.scale[g] * key.codes[c] + key.zero[g]);
+                sum += q.values[c] * key.scale[g] * (key.codes[c] - key.zero[g]);
             }
             p[t] = q.scale / Math.sqrt(headDim) * sum;
             max = Math.max(max, p[t]);
@@ -256,18 +255,16 @@ final class NumericsOracle {
         int groupSize = headDim / values.get(0).scale.length;
         for (int g = 0; g < headDim / groupSize; g++) {
             double[] a = new double[nTokens];
-            double zeros = 0;
             for (int t = 0; t < nTokens; t++) {
                 a[t] = p[t] * values.get(t).scale[g];
-                zeros += p[t] * values.get(t).zero[g];
             }
             Quantized a8 = quantize(a);
             for (int c = g * groupSize; c < (g + 1) * groupSize; c++) {
                 double sum = 0;
                 for (int t = 0; t < nTokens; t++) {
-                    sum += a8.values[t] * values.get(t).codes[c];
+                    sum += a8.values[t] * (values.get(t).codes[c] - values.get(t).zero[g]);
                 }
-                out[c] = store((a8.scale * sum + zeros) / total);
+                out[c] = store(a8.scale * sum / total);
             }
         }
         return out;

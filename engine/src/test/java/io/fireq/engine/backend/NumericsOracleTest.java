@@ -40,7 +40,7 @@ class NumericsOracleTest {
     void int4_weights_round_the_product_with_the_group_scale() {
         // codes 3, -8 | 7, 0; group scales 1.125 (0x39) and 2 (0x40)
         Int4Matrix w = new Int4Matrix("w", 1, 4, 2, ByteBuffer.wrap(new byte[] {(byte) 0x83, 0x07}),
-                ByteBuffer.wrap(new byte[] {0x39, 0x40}), new float[] {0.5f}, Int4Matrix.uniformMagnitudes());
+                ByteBuffer.wrap(new byte[] {0x39, 0x40}), new float[] {0.5f}, Int4Matrix.integers());
         Quantized x = new Quantized(new double[] {1, 10, 100, 1000}, 2);
         // 3.375 lies between 3.25 and 3.5: a tie that goes to 3.5; -9 and 14 are e4m3 values
         assertThat(NumericsOracle.linear(x, List.of(w))).containsExactly(2 * 0.5 * (3.5 - 90 + 1400));
@@ -68,18 +68,18 @@ class NumericsOracleTest {
 
     @Test
     void asymmetric_codes_span_the_range_of_a_group() {
-        KvVector v = NumericsOracle.kv(new double[] {-1, 14, 2.5, -0.5, 6, 6, 6, 6},
+        KvVector v = NumericsOracle.kv(new double[] {-2, 13.5, 2.5, -0.5, 31, 31, 31, 31, 0, 0, 0, 0},
                 new KvFormat(KvFormat.Kind.ASYMMETRIC, 4));
-        assertThat(v.zero()).containsExactly(-1, 6);
-        assertThat(v.scale()).containsExactly(1, 1);
-        assertThat(v.codes()).containsExactly(0, 15, 4, 0, 0, 0, 0, 0); // 3.5 and 0.5 are ties
+        assertThat(v.scale()).containsExactly(1, 2, 1);
+        assertThat(v.zero()).containsExactly(2, 0, 8); // 7.5 - 5.75 = 1.75; 7.5 - 7.75 = -0.25; 7.5 is a tie
+        assertThat(v.codes()).containsExactly(0, 15, 4, 2, 15, 15, 15, 15, 8, 8, 8, 8); // 2.5 and 0.5 are ties
     }
 
     @Test
     void symmetric_codes_are_offset_by_eight() {
         KvVector v = NumericsOracle.kv(new double[] {7, -7, 0.4, -20}, new KvFormat(KvFormat.Kind.SYMMETRIC, 2));
         assertThat(v.scale()).containsExactly(1, 2.75); // 20/7 = 2.857 lies nearer to 2.75 than to 3
-        assertThat(v.zero()).containsExactly(-8, -22);
+        assertThat(v.zero()).containsExactly(8, 8);
         assertThat(v.codes()).containsExactly(15, 1, 8, 1); // -20/2.75 = -7.27
     }
 
@@ -97,8 +97,8 @@ class NumericsOracleTest {
 
     @Test
     void attention_to_one_token_returns_its_rounded_value() {
-        KvVector v = NumericsOracle.kv(new double[] {-1, 14, 2.4, -0.4}, new KvFormat(KvFormat.Kind.ASYMMETRIC, 4));
+        KvVector v = NumericsOracle.kv(new double[] {-2, 13.5, 2.4, -0.4}, new KvFormat(KvFormat.Kind.ASYMMETRIC, 4));
         assertThat(oracle.attention(new Quantized(new double[] {1, 2, 3, 4}, 1), List.of(v), List.of(v)))
-                .containsExactly(new double[] {-1, 14, 2, 0}, within(1e-6)); // 448 · float32(1/448) is not quite 1
+                .containsExactly(new double[] {-2, 13, 2, 0}, within(1e-6)); // 448 · float32(1/448) is not quite 1
     }
 }

@@ -14,12 +14,19 @@ import java.util.Random;
 
 /** Random weights and activations from a seed. */
 public final class TestMatrices {
-    /** An uneven table of magnitudes whose products with a scale need every kind of rounding. */
-    public static final float[] CUSTOM_MAGNITUDES = {0.7f, 1.5f, 2.3f, 3.1f, 4.2f, 5.6f, 7.3f, 9.9f};
+    /** Two's complement values whose products with a scale need every kind of rounding. */
+    public static final float[] UNEVEN_VALUES =
+            Int4Matrix.twosComplement(0.7f, 1.5f, 2.3f, 3.1f, 4.2f, 5.6f, 7.3f, 9.9f);
+    /** Likewise, of codes that are a sign and an index. */
+    public static final float[] SIGNED_VALUES =
+            Int4Matrix.signMagnitude(0.4f, 1.2f, 2.1f, 3, 4.1f, 5.3f, 6.9f, 9.2f);
+    /** Values in no order, which no fast kernel of the GPU knows. */
+    public static final float[] ODD_VALUES =
+            {3, -1.5f, 0.25f, 7, -9, 0, 2.2f, -0.3f, 11, -12, 5.5f, 1, -4.25f, 6, -7.75f, 0.1f};
 
     private TestMatrices() {}
 
-    public static Int4Matrix int4(int n, int k, int groupSize, float[] magnitudes, long seed) {
+    public static Int4Matrix int4(int n, int k, int groupSize, float[] values, long seed) {
         Random random = new Random(seed);
         byte[] packed = new byte[n * ((k + 1) / 2)];
         random.nextBytes(packed);
@@ -27,7 +34,7 @@ public final class TestMatrices {
         for (int i = 0; i < scales.length; i++) {
             scales[i] = E4m3.encode((float) Math.exp(random.nextGaussian() * 2)); // subnormals to saturating products
         }
-        return new Int4Matrix("int4", n, k, groupSize, direct(packed), direct(scales), rowScales(n, random), magnitudes);
+        return new Int4Matrix("int4", n, k, groupSize, direct(packed), direct(scales), rowScales(n, random), values);
     }
 
     public static E4m3Matrix e4m3(int n, int k, long seed) {

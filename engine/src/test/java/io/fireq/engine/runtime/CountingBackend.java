@@ -7,7 +7,6 @@ import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import java.util.Arrays;
 import java.util.List;
-import java.util.OptionalInt;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -19,8 +18,6 @@ final class CountingBackend implements Backend {
     volatile RuntimeException failure;
     volatile int nanAfterToken = -1;
     volatile boolean closed;
-    /** Whether it finds the most likely token itself, as a device does. */
-    volatile boolean findsMostLikely;
     final AtomicInteger copiedRows = new AtomicInteger();
     private Batch batch;
 
@@ -134,19 +131,26 @@ final class CountingBackend implements Backend {
             @Override
             public void copyRow(int index, float[] target) {
                 copiedRows.incrementAndGet();
-                int token = current.tokenIds()[current.logitRows()[index]];
-                Arrays.fill(target, token == nanAfterToken ? Float.NaN : 0);
-                target[(token + 1) % vocabSize] += 1;
+                fill(current, index, target);
             }
 
             @Override
-            public OptionalInt mostLikely(int index) {
-                int token = current.tokenIds()[current.logitRows()[index]];
-                return findsMostLikely && token != nanAfterToken
-                        ? OptionalInt.of((token + 1) % vocabSize)
-                        : OptionalInt.empty();
+            public int[] sample() {
+                int[] tokens = new int[current.samplers().length];
+                float[] row = new float[vocabSize];
+                for (int i = 0; i < tokens.length; i++) {
+                    fill(current, i, row);
+                    tokens[i] = current.samplers()[i].sample(row);
+                }
+                return tokens;
             }
         };
+    }
+
+    private void fill(Batch current, int index, float[] target) {
+        int token = current.tokenIds()[current.logitRows()[index]];
+        Arrays.fill(target, token == nanAfterToken ? Float.NaN : 0);
+        target[(token + 1) % vocabSize] += 1;
     }
 
     @Override

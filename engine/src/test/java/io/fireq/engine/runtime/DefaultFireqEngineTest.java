@@ -28,6 +28,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.OptionalLong;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -42,6 +43,10 @@ class DefaultFireqEngineTest {
     private static final int VOCAB_SIZE = 512;
     private static final int EOS = 2;
     private static final Path TOKENIZER = Path.of("src/test/resources/models/stories260K");
+
+    /** One token of its logits is e times as likely as each other one, so that many different ones are drawn. */
+    private static final SamplingParams DRAWN =
+            new SamplingParams(1, 0, 0.95f, 0, 1.5f, 0.5f, 0.25f, OptionalLong.of(7));
 
     private final CountingBackend backend = new CountingBackend(VOCAB_SIZE);
     private DefaultFireqEngine engine;
@@ -72,21 +77,35 @@ class DefaultFireqEngineTest {
     }
 
     @Test
-    void greedy_requests_copy_no_logits_where_the_backend_finds_the_token() {
-        backend.findsMostLikely = true;
+    void only_tokens_leave_the_backend_unless_there_is_none() {
         open(64, 256);
         assertThat(engine.submit(request(new int[] {100}, 4), new Recorder()).completion().join().tokens())
                 .containsExactly(101, 102, 103, 104);
+        engine.submit(new GenerationRequest(new int[] {100}, DRAWN, 3), new Recorder()).completion().join();
         assertThat(backend.copiedRows).hasValue(0);
-
-        SamplingParams penalized = new SamplingParams(0, 0, 1, 0, 1.1f, 0, 0, SamplingParams.GREEDY.seed());
-        engine.submit(new GenerationRequest(new int[] {100}, penalized, 3), new Recorder()).completion().join();
-        assertThat(backend.copiedRows).hasValue(3);
 
         backend.nanAfterToken = 201; // no token to find: the row is looked at, and the request fails with its reason
         assertThatThrownBy(() -> engine.submit(request(new int[] {200}, 4), new Recorder()).completion().join())
                 .hasMessageContaining("NaN");
-        assertThat(backend.copiedRows).hasValue(4);
+        assertThat(backend.copiedRows).hasValue(1);
+    }
+
+    @Test
+    void same_seed_and_request_give_the_same_tokens_whoever_shares_the_batch() {
+        open(64, 64);
+        GenerationRequest drawn = new GenerationRequest(new int[] {100, 101, 101}, DRAWN, 24, List.of(), true);
+        int[] alone = engine.submit(drawn, new Recorder()).completion().join().tokens();
+        assertThat(alone).hasSize(24).isNotEqualTo(engine.submit(new GenerationRequest(new int[] {100, 101, 101},
+                DRAWN.withSeed(8), 24, List.of(), true), new Recorder()).completion().join().tokens());
+
+        // Three of up to 28 tokens do not fit 64 KV slots: the youngest is preempted and computed again.
+        backend.steps.drainPermits();
+        List<GenerationHandle> company = List.of(
+                engine.submit(request(new int[] {7}, 27), new Recorder()),
+                engine.submit(new GenerationRequest(new int[] {9}, DRAWN.withSeed(5), 20, List.of(), true), new Recorder()),
+                engine.submit(drawn, new Recorder()));
+        backend.steps.release(1_000_000);
+        assertThat(company.get(2).completion().join().tokens()).isEqualTo(alone);
     }
 
     @Test

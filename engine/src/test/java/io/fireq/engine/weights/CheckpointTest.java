@@ -159,7 +159,8 @@ class CheckpointTest {
         HostTensor packed = u8("x.weight_packed", 3, 4);
         HostTensor scale = e4m3("x.weight_scale", 3, 2);
         HostTensor rows = HostTensor.ofFloats("x.weight_row_scale", List.of(3), new float[] {1, 2, 3});
-        float[] falling = {1, 2, 3, 4, 5, 6, 7, 6};
+        float[] infinite = new float[16];
+        infinite[3] = Float.POSITIVE_INFINITY;
         assertThat(open(packed, scale, rows).linear("x", 3, 8)).isInstanceOfSatisfying(Int4Matrix.class,
                 matrix -> assertThat(matrix.groupSize()).isEqualTo(4));
 
@@ -173,12 +174,12 @@ class CheckpointTest {
         refused("equal and even size", open(packed, e4m3("x.weight_scale", 3, 8), rows), 3, 8);
         refused("equal and even size", open(packed, e4m3("x.weight_scale", 6), rows), 3, 8);
         refused("must be [3, 2]", open(packed, e4m3("x.weight_scale", 2, 2), rows), 3, 8);
-        refused("holds NaN in row 1", open(packed, scale,
+        refused("holds NaN at index 1", open(packed, scale,
                 HostTensor.ofFloats("x.weight_row_scale", List.of(3), new float[] {1, Float.NaN, 3})), 3, 8);
-        refused("ascending order", open(packed, scale, rows,
-                HostTensor.ofFloats("x.weight_magnitudes", List.of(8), falling)), 3, 8);
-        refused("must be [8]", open(packed, scale, rows,
-                HostTensor.ofFloats("x.weight_magnitudes", List.of(7), Arrays.copyOf(falling, 7))), 3, 8);
+        refused("holds Infinity at index 3", open(packed, scale, rows,
+                HostTensor.ofFloats("x.weight_values", List.of(16), infinite)), 3, 8);
+        refused("must be [16]", open(packed, scale, rows,
+                HostTensor.ofFloats("x.weight_values", List.of(8), Arrays.copyOf(infinite, 8))), 3, 8);
     }
 
     private static void refused(String problem, Checkpoint checkpoint, int n, int k) {

@@ -41,11 +41,11 @@ class QuantizedCheckpointWriterTest {
             Map.of());
     private static final TensorReport REPORT =
             new TensorReport("a", "int4", 16, Map.of(TensorReport.SQNR_DB, 19.625, "max_error", 0.25));
-    private static final float[] MAGNITUDES = {0.5f, 1.25f, 2, 3, 4, 5.5f, 7, 9};
+    private static final float[] VALUES = Int4Matrix.signMagnitude(0.5f, 1.25f, 2, 3, 4, 5.5f, 7, 9);
 
-    private final WeightMatrix int4 = int4("a", 7, 48, 16, Int4Matrix.uniformMagnitudes());
-    private final WeightMatrix table = int4("b", 5, 16, 8, MAGNITUDES);
-    private final WeightMatrix odd = int4("c", 3, 11, 11, MAGNITUDES);
+    private final WeightMatrix int4 = int4("a", 7, 48, 16, Int4Matrix.integers());
+    private final WeightMatrix table = int4("b", 5, 16, 8, VALUES);
+    private final WeightMatrix odd = int4("c", 3, 11, 11, VALUES);
     private final WeightMatrix fp8 = new E4m3Matrix("d", 6, 5, bytes(30), floats(6));
     private final WeightMatrix plain =
             new FloatMatrix(new HostTensor("e.weight", DType.BF16, List.of(3, 4), bytes(24)));
@@ -96,7 +96,7 @@ class QuantizedCheckpointWriterTest {
             assertThat(read.linear("e", 3, 4)).isEqualTo(plain);
             assertThat(read.tensor("model.norm.weight", 9)).isEqualTo(norm);
             assertThat(read.tensor("model.layers.2.self_attn.k_smooth", 2, 8)).isEqualTo(smooth);
-            assertThat(read.has("a.weight_magnitudes")).as("the uniform table is not stored").isFalse();
+            assertThat(read.has("a.weight_values")).as("two's complement integers are not stored").isFalse();
             QuantizationInfo info = read.quantization().orElseThrow();
             assertThat(info.with(List.of(), Map.of())).isEqualTo(INFO);
             assertThat(info.tensors()).containsExactly(REPORT);
@@ -227,9 +227,9 @@ class QuantizedCheckpointWriterTest {
         }
     }
 
-    private static Int4Matrix int4(String name, int n, int k, int groupSize, float[] magnitudes) {
+    private static Int4Matrix int4(String name, int n, int k, int groupSize, float[] values) {
         return new Int4Matrix(name, n, k, groupSize, bytes(n * ((k + 1) / 2)), bytes(n * (k / groupSize)), floats(n),
-                magnitudes);
+                values);
     }
 
     private static ByteBuffer bytes(int count) {

@@ -10,7 +10,7 @@ public enum AttentionKernel {
     PLAIN;
 
     /** Rows of a prefill tile; more query heads per KV head do not fit one. */
-    private static final int MAX_HEADS_PER_KV = Fp8PrefillAttention.ROWS;
+    private static final int MAX_HEADS_PER_KV = QueryTile.MAX_HEADS_PER_KV;
     private static final int RUN = Int4KvDecodeAttention.RUN;
 
     /** The kernel for chunks of prompts, and for decode tokens among them. */

@@ -15,7 +15,10 @@ import io.fireq.kernels.cuda.KernelFunction;
 import io.fireq.kernels.cuda.LaunchShape;
 import io.fireq.kernels.cuda.PinnedBuffer;
 import io.fireq.kernels.cuda.TensorMap;
+import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * Causal attention of prompt chunks over the paged INT4 cache with FP8 tensor cores: any lengths, cached prefixes,
@@ -25,15 +28,10 @@ import java.util.List;
  * expands the sequences' K and V into the workspace and attends to them there. One thread, one stream.
  */
 public final class Fp8PrefillAttention implements AutoCloseable {
-    /** Query rows of a CTA: new tokens times the query heads of a KV head. */
-    static final int ROWS = 128;
-
     private static final String NAME = "Fp8PrefillAttention";
     private static final int KV_TILE = 64;
     private static final int KV_STAGES = 8;
     private static final int QUERY_STAGES = 2;
-    private static final int CONSUMERS = ROWS / 64;
-    private static final int THREADS = 128 * (1 + CONSUMERS);
     private static final int EXPAND_THREADS = 256;
     private static final int CONTROL_BYTES = 512;
     private static final int COUNTER_BYTES = 16;
@@ -42,10 +40,11 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     private final KvTileLayout tile;
     private final int nHeads;
     private final int headsPerKv;
+    private final int nKvHeads;
     private final int maxTiles;
     private final int maxTokens;
     private final KernelFunction expand;
-    private final KernelFunction attend;
+    private final Map<QueryTile, KernelFunction> attend = new EnumMap<>(QueryTile.class);
     private final KernelArgs expandArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
             ADDRESS, INT, INT, INT);
     private final KernelArgs attendArgs = new KernelArgs(TENSOR_MAP, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT,
@@ -56,9 +55,11 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     private final PinnedBuffer stagedPlan;
     private final CudaEvent planUploaded;
     private List<PrefillPlan> plans = List.of();
+    private QueryTile queryTile = QueryTile.TWO_WARPGROUPS;
     private int nTokens;
     private DeviceBuffer mappedQuery;
     private int mappedTokens;
+    private QueryTile mappedTile;
     private TensorMap queryMap;
 
     /**
@@ -75,18 +76,22 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             int maxKvPositions) {
         if (AttentionKernel.forPrefill(layout, nHeads) != AttentionKernel.FP8_PREFILL) {
             throw new IllegalArgumentException(("%s: nHeads=%d, %s; required headDim 64 or 128 in one group and at most "
-                    + "%d query heads per KV head; use PlainPagedAttention").formatted(NAME, nHeads, layout, ROWS));
+                    + "%d query heads per KV head; use PlainPagedAttention").formatted(NAME, nHeads, layout, QueryTile.MAX_HEADS_PER_KV));
         }
         this.context = context;
         this.tile = new KvTileLayout(layout.headDim(), KV_TILE);
         this.nHeads = nHeads;
-        this.headsPerKv = nHeads / layout.nKvHeads();
+        this.nKvHeads = layout.nKvHeads();
+        this.headsPerKv = nHeads / nKvHeads;
         this.maxTokens = maxTokens;
         this.maxTiles = Math.addExact((maxKvPositions + KV_TILE - 1) / KV_TILE, maxSeqs);
         this.expand = context.kernel(expandSpec(layout.headDim()));
-        this.attend = context.kernel(attendSpec(layout.headDim()));
+        for (QueryTile queries : QueryTile.values()) {
+            attend.put(queries, context.kernel(attendSpec(layout.headDim(), queries)));
+        }
         this.records = context.allocate("expanded KV", workspaceBytes(layout, maxTiles));
-        long maxItems = (maxTokens + tokensPerItem() - 1) / tokensPerItem() + (long) maxSeqs;
+        int minTokens = QueryTile.TWO_WARPGROUPS.rows() / headsPerKv;
+        long maxItems = (maxTokens + minTokens - 1) / minTokens + (long) maxSeqs;
         // Tiles beyond one workspace belong to further launches of the same step, at most one workspace per sequence.
         long maxWords = maxItems * PrefillPlan.ITEM_WORDS + (long) maxTiles * maxSeqs * PrefillPlan.TILE_WORDS;
         int planBytes = Math.toIntExact(Math.multiplyExact(maxWords, (long) Integer.BYTES));
@@ -98,18 +103,27 @@ public final class Fp8PrefillAttention implements AutoCloseable {
 
     /** The kernels to build. */
     public static List<KernelSpec> specs() {
-        return List.of(expandSpec(64), attendSpec(64), expandSpec(128), attendSpec(128));
+        List<KernelSpec> specs = new ArrayList<>();
+        for (int headDim : new int[] {64, 128}) {
+            specs.add(expandSpec(headDim));
+            for (QueryTile queries : QueryTile.values()) {
+                specs.add(attendSpec(headDim, queries));
+            }
+        }
+        return specs;
     }
 
     private static KernelSpec expandSpec(int headDim) {
         return new KernelSpec("attention/expand_kv.cuh", "expand_kv",
-                KernelConfig.empty().with("THREADS", EXPAND_THREADS).with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE), true);
+                KernelConfig.empty().with("THREADS", EXPAND_THREADS).with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE),
+                true);
     }
 
-    private static KernelSpec attendSpec(int headDim) {
+    private static KernelSpec attendSpec(int headDim, QueryTile queries) {
         KernelConfig config = KernelConfig.empty().with("HEAD_DIM", headDim).with("KV_TILE", KV_TILE)
-                .with("CONSUMERS", CONSUMERS).with("KV_STAGES", KV_STAGES).with("QUERY_STAGES", QUERY_STAGES)
-                .with("PRODUCER_REGISTERS", 24).with("CONSUMER_REGISTERS", 240).with("THREE_STAGES", true);
+                .with("CONSUMERS", queries.warpgroups()).with("KV_STAGES", KV_STAGES)
+                .with("QUERY_STAGES", QUERY_STAGES).with("PRODUCER_REGISTERS", queries.producerRegisters())
+                .with("CONSUMER_REGISTERS", queries.consumerRegisters()).with("THREE_STAGES", queries.threeStages());
         return new KernelSpec("attention/sm90_fp8_prefill.cuh", "sm90_fp8_prefill", config, true);
     }
 
@@ -119,7 +133,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     }
 
     private int tokensPerItem() {
-        return ROWS / headsPerKv;
+        return queryTile.rows() / headsPerKv;
     }
 
     /**
@@ -134,6 +148,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             throw new IllegalArgumentException("%s: the batch has %,d tokens, made for %,d; split the batch"
                     .formatted(NAME, nTokens, maxTokens));
         }
+        queryTile = QueryTile.of(nTokens, nHeads, context.device().nSms());
         plans = PrefillPlan.of(cuSeqlens, kvLens, tokensPerItem(), KV_TILE, maxTiles);
         planUploaded.synchronize();
         var staged = stagedPlan.bytes().clear().asIntBuffer();
@@ -159,7 +174,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             return;
         }
         PagedKvLayout layout = cache.layout();
-        if (layout.headDim() != tile.headDim() || layout.nKvHeads() * headsPerKv != nHeads || layout.groups() != 1) {
+        if (layout.headDim() != tile.headDim() || layout.nKvHeads() != nKvHeads || layout.groups() != 1) {
             throw new IllegalArgumentException("%s: %s; it was made for nHeads=%d, headDim=%d, one group and %d KV heads"
                     .formatted(NAME, layout, nHeads, tile.headDim(), nHeads / headsPerKv));
         }
@@ -179,7 +194,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
         attendArgs.set(7, nHeads).set(8, layout.nKvHeads()).set(9, queryBytes);
 
         LaunchShape expandShape = LaunchShape.of(1, EXPAND_THREADS).overlapping();
-        LaunchShape attendShape = LaunchShape.of(context.device().nSms(), THREADS).smem(smemBytes()).overlapping();
+        LaunchShape attendShape = LaunchShape.of(context.device().nSms(), queryTile.threads()).smem(smemBytes()).overlapping();
         long offset = 0;
         for (PrefillPlan plan : plans) {
             long itemBytes = (long) plan.nItems() * PrefillPlan.ITEM_WORDS * Integer.BYTES;
@@ -188,7 +203,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
             expand.launch(stream, expandShape.grid(plan.nTiles(), layout.nKvHeads(), 1), expandArgs);
             attendArgs.set(3, planWords.slice(offset, itemBytes, "items"));
             attendArgs.set(6, plan.nItems());
-            attend.launch(stream, attendShape, attendArgs);
+            attend.get(queryTile).launch(stream, attendShape, attendArgs);
             offset += itemBytes + tileBytes;
         }
     }
@@ -199,11 +214,11 @@ public final class Fp8PrefillAttention implements AutoCloseable {
     }
 
     private int smemBytes() {
-        return KV_STAGES * tile.strideBytes() + QUERY_STAGES * ROWS * tile.headDim() + CONTROL_BYTES;
+        return KV_STAGES * tile.strideBytes() + QUERY_STAGES * queryTile.rows() * tile.headDim() + CONTROL_BYTES;
     }
 
     private TensorMap map(DeviceBuffer query) {
-        if (query != mappedQuery || nTokens != mappedTokens) {
+        if (query != mappedQuery || nTokens != mappedTokens || queryTile != mappedTile) {
             int headDim = tile.headDim();
             queryMap = TensorMap.encode(context, query, new TensorMap.Layout(TensorMap.Element.U8,
                     new long[] {headDim, nHeads, nTokens}, new long[] {headDim, (long) headDim * nHeads},
@@ -211,6 +226,7 @@ public final class Fp8PrefillAttention implements AutoCloseable {
                     headDim == 128 ? TensorMap.Swizzle.B128 : TensorMap.Swizzle.B64));
             mappedQuery = query;
             mappedTokens = nTokens;
+            mappedTile = queryTile;
         }
         return queryMap;
     }

@@ -28,7 +28,13 @@ public final class Int4KvDecodeAttention implements AutoCloseable {
     private static final String NAME = "Int4KvDecodeAttention";
     private static final int WARPS = 4;
     private static final int COLUMNS = 8;
-    private static final int CTAS_PER_SM = 3;
+    private static final int STAGES = 3;
+    private static final int CTAS_PER_SM = 4;
+    /** Positions that a warp fetches at a time. */
+    private static final int TILE = 32;
+    private static final int PARAM_BYTES = 4;
+    private static final int STATS_BYTES = 8;
+    private static final int ALIGNMENT = 16;
     private static final int MAX_GRID_YZ = 65_535;
 
     private final CudaContext context;
@@ -85,7 +91,15 @@ public final class Int4KvDecodeAttention implements AutoCloseable {
 
     private static KernelSpec spec(int headDim) {
         return new KernelSpec("attention/sm90_int4kv_decode.cuh", "sm90_int4kv_decode", KernelConfig.empty()
-                .with("HEAD_DIM", headDim).with("WARPS", WARPS).with("CTAS_PER_SM", CTAS_PER_SM), true);
+                .with("HEAD_DIM", headDim).with("WARPS", WARPS).with("STAGES", STAGES).with("CTAS_PER_SM", CTAS_PER_SM)
+                .with("SMEM_BYTES", smemBytes(headDim)), true);
+    }
+
+    /** Dynamic shared memory; the kernel asserts that it lays out the same: rings, barriers, statistics, a flag. */
+    private static int smemBytes(int headDim) {
+        int tile = 2 * TILE * (headDim / 2 + PARAM_BYTES);
+        int bytes = WARPS * STAGES * (tile + Long.BYTES) + WARPS * COLUMNS * STATS_BYTES + 1;
+        return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 
     /**
@@ -128,7 +142,7 @@ public final class Int4KvDecodeAttention implements AutoCloseable {
         args.set(13, nHeads).set(14, layout.nKvHeads()).set(15, actual.kvBlockSize()).set(16, maxKvBlocks);
         args.set(17, plan.minSplitTiles());
         kernel.launch(stream, LaunchShape.of(splits, WARPS * 32).grid(splits, layout.nKvHeads() * columnBlocks, nSeqs)
-                .overlapping(), args);
+                .smem(smemBytes(layout.headDim())).overlapping(), args);
     }
 
     private SplitKvPlan plan(int nSeqs, int maxNewTokens, int maxKvLen) {

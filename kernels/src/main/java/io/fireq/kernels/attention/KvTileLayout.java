@@ -9,30 +9,30 @@ package io.fireq.kernels.attention;
  */
 record KvTileLayout(int headDim, int tokens) {
     private static final int ALIGNMENT = 1024;
-    private static final int PAIR_BYTES = 16;
+    private static final int BOUND_BYTES = 16;
 
     /** Where V starts. */
     int vOffset() {
         return tokens * headDim;
     }
 
-    /** Where the parameters of K start. */
-    int kPairsOffset() {
+    /** Where the scales of K start. */
+    int kScalesOffset() {
         return 2 * vOffset();
     }
 
-    /** Where the parameters of V start. */
-    int vPairsOffset() {
-        return kPairsOffset() + tokens / 2 * PAIR_BYTES;
+    /** Where the scales of V start. */
+    int vScalesOffset() {
+        return kScalesOffset() + tokens * Float.BYTES;
     }
 
     /** Where the bound of V's scales is. */
     int boundOffset() {
-        return vPairsOffset() + tokens / 2 * PAIR_BYTES;
+        return vScalesOffset() + tokens * Float.BYTES;
     }
 
     /** Distance of records in bytes. */
     int strideBytes() {
-        return (boundOffset() + PAIR_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        return (boundOffset() + BOUND_BYTES + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 }

@@ -5,7 +5,7 @@ package io.fireq.kernels.attention;
  *
  * <pre>
  * codes   [nKvBlocks, nKvHeads, kvBlockSize, ceil(headDim/2)] bytes, two codes 0..15 per byte, low nibble = even channel
- * params  [nKvBlocks, nKvHeads, kvBlockSize, headDim/groupSize] pairs of f16 (scale, zero): real = scale · code + zero
+ * params  [nKvBlocks, nKvHeads, kvBlockSize, headDim/groupSize] pairs of f16 (scale, zero): real = scale · (code - zero)
  * </pre>
  *
  * @param nKvBlocks   KV blocks in the pool

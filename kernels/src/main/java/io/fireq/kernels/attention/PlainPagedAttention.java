@@ -78,7 +78,7 @@ public final class PlainPagedAttention {
 
     /** Shared memory of one CTA, as the smem map of the kernel says. */
     static int smemBytes(PagedKvLayout layout) {
-        int floats = 3 * layout.headDim() + 2 * layout.groups() + 2 * layout.groups() * THREADS;
+        int floats = 2 * layout.headDim() + layout.groups() + 2 * layout.groups() * THREADS;
         return Math.addExact(8 * THREADS, Math.multiplyExact(4, floats));
     }
 }

@@ -4,7 +4,6 @@ import io.fireq.kernels.attention.Fp8PrefillAttention;
 import io.fireq.kernels.attention.Int4KvDecodeAttention;
 import io.fireq.kernels.attention.PlainPagedAttention;
 import io.fireq.kernels.catalog.KernelSpec;
-import io.fireq.kernels.elementwise.ArgmaxRows;
 import io.fireq.kernels.elementwise.EmbeddingGather;
 import io.fireq.kernels.elementwise.QuantizeRows;
 import io.fireq.kernels.elementwise.RmsNormQuantize;
@@ -12,6 +11,7 @@ import io.fireq.kernels.elementwise.RopeAppendKv;
 import io.fireq.kernels.elementwise.SiluMul;
 import io.fireq.kernels.gemm.Gemm;
 import io.fireq.kernels.gemm.PlainGemm;
+import io.fireq.kernels.sampling.SampleRows;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -22,7 +22,7 @@ public final class KernelManifest {
     /** All kernels; ids are distinct. */
     public static List<KernelSpec> kernels() {
         return Stream.of(EmbeddingGather.specs(), RmsNormQuantize.specs(), QuantizeRows.specs(), SiluMul.specs(),
-                        RopeAppendKv.specs(), ArgmaxRows.specs(), PlainGemm.specs(), Gemm.specs(),
+                        RopeAppendKv.specs(), SampleRows.specs(), PlainGemm.specs(), Gemm.specs(),
                         PlainPagedAttention.specs(), Fp8PrefillAttention.specs(), Int4KvDecodeAttention.specs())
                 .flatMap(List::stream)
                 .toList();

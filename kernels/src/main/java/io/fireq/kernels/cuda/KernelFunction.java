@@ -2,8 +2,10 @@ package io.fireq.kernels.cuda;
 
 import static org.bytedeco.cuda.global.cudart.CUDA_SUCCESS;
 import static org.bytedeco.cuda.global.cudart.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+import static org.bytedeco.cuda.global.cudart.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
 import static org.bytedeco.cuda.global.cudart.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
 import static org.bytedeco.cuda.global.cudart.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+import static org.bytedeco.cuda.global.cudart.cuFuncGetAttribute;
 import static org.bytedeco.cuda.global.cudart.cuFuncSetAttribute;
 import static org.bytedeco.cuda.global.cudart.cuLaunchKernelEx;
 import static org.bytedeco.cuda.global.cudart.cuOccupancyMaxActiveBlocksPerMultiprocessor;
@@ -26,13 +28,25 @@ public final class KernelFunction {
     private final CUlaunchAttribute[] attribute = {attributes.getPointer(0), attributes.getPointer(1)};
     private LaunchShape configured;
     private CudaStream configuredStream;
-    private int allowedSmemBytes = SMEM_WITHOUT_ASKING;
+    private final int staticSmemBytes;
+    /** Dynamic shared memory. */
+    private int allowedSmemBytes;
 
     KernelFunction(CudaContext context, String name, CUfunc_st handle) {
         this.context = context;
         this.name = name;
         this.handle = handle;
         config.attrs(attributes);
+        int[] smemBytes = new int[1];
+        CudaDriver.check(cuFuncGetAttribute(smemBytes, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, handle),
+                "cuFuncGetAttribute(" + name + ")", context);
+        staticSmemBytes = smemBytes[0];
+        allowedSmemBytes = SMEM_WITHOUT_ASKING - staticSmemBytes;
+    }
+
+    /** Shared memory that a CTA can have besides what the kernel declares. */
+    public int maxDynamicSmemBytes() {
+        return context.device().smemBytesPerCta() - staticSmemBytes;
     }
 
     /** Queues the kernel. */

@@ -84,11 +84,11 @@ public final class EmbeddingGather {
      * @param codes       {@code [vocabSize, ceil(width/2)]} bytes, low nibble = even column
      * @param groupScales {@code [vocabSize, width/groupSize]} e4m3
      * @param rowScale    {@code [vocabSize]} f32
-     * @param magnitudes  {@code [8]} f32, the values behind |q| = 1..8
+     * @param values      {@code [16]} f32, the values behind the nibbles 0..15
      * @param out         {@code [nTokens, width]} bf16
      */
     public void launchInt4(CudaStream stream, DeviceBuffer tokenIds, DeviceBuffer codes, DeviceBuffer groupScales,
-            DeviceBuffer rowScale, DeviceBuffer magnitudes, int nTokens, int vocabSize, int width, int groupSize,
+            DeviceBuffer rowScale, DeviceBuffer values, int nTokens, int vocabSize, int width, int groupSize,
             DeviceBuffer out) {
         if (groupSize < 1 || width % groupSize != 0) {
             throw new IllegalArgumentException("%s: width=%d is not a multiple of groupSize=%d".formatted(NAME, width,
@@ -99,10 +99,10 @@ public final class EmbeddingGather {
         int4Args.set(2, groupScales.require(NAME, "groupScales [vocabSize, width/groupSize]",
                 (long) vocabSize * (width / groupSize), 1));
         int4Args.set(3, rowScale.require(NAME, "rowScale [vocabSize]", vocabSize, 4));
-        int4Args.set(4, magnitudes.require(NAME, "magnitudes [8]", 8, 4));
+        int4Args.set(4, values.require(NAME, "values [16]", 16, 4));
         int4Args.set(5, out.require(NAME, "out [nTokens, width]", (long) nTokens * width, 2));
         int4Args.set(6, width).set(7, groupSize).set(8, vocabSize);
-        int4.launch(stream, LaunchShape.of(nTokens, THREADS), int4Args);
+        int4.launch(stream, LaunchShape.of(nTokens, THREADS).overlapping(), int4Args);
     }
 
     private void launch(CudaStream stream, DeviceBuffer tokenIds, DeviceBuffer table, int nTokens, int vocabSize,
@@ -112,6 +112,6 @@ public final class EmbeddingGather {
         args.set(3, out.require(NAME, "out [nTokens, width]", (long) nTokens * width, 2));
         args.set(4, width).set(5, vocabSize);
         boolean isWide = RowVector.isWide(width) && table.isAligned(16) && out.isAligned(16);
-        (isWide ? wide : narrow).launch(stream, LaunchShape.of(nTokens, THREADS), args);
+        (isWide ? wide : narrow).launch(stream, LaunchShape.of(nTokens, THREADS).overlapping(), args);
     }
 }

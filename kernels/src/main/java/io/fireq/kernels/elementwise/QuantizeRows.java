@@ -19,22 +19,25 @@ public final class QuantizeRows {
     private static final int THREADS = 256;
 
     private final KernelFunction wide;
+    private final KernelFunction wider;
     private final KernelFunction narrow;
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, INT);
 
     public QuantizeRows(CudaContext context) {
-        wide = context.kernel(spec(RowVector.WIDE));
-        narrow = context.kernel(spec(RowVector.NARROW));
+        wide = context.kernel(spec(RowVector.WIDE, RowVector.FEW));
+        wider = context.kernel(spec(RowVector.WIDE, RowVector.MANY));
+        narrow = context.kernel(spec(RowVector.NARROW, RowVector.FEW));
     }
 
     /** The kernels to build. */
     public static List<KernelSpec> specs() {
-        return List.of(spec(RowVector.WIDE), spec(RowVector.NARROW));
+        return List.of(spec(RowVector.WIDE, RowVector.FEW), spec(RowVector.WIDE, RowVector.MANY),
+                spec(RowVector.NARROW, RowVector.FEW));
     }
 
-    private static KernelSpec spec(int vector) {
+    private static KernelSpec spec(int vector, int vectors) {
         return new KernelSpec("elementwise/quantize_rows.cuh", "quantize_rows",
-                KernelConfig.empty().with("THREADS", THREADS).with("VECTOR", vector), true);
+                KernelConfig.empty().with("THREADS", THREADS).with("VECTOR", vector).with("VECTORS", vectors), true);
     }
 
     /**
@@ -51,6 +54,7 @@ public final class QuantizeRows {
         args.set(2, outScale.require(NAME, "outScale [nRows]", nRows, 4));
         args.set(3, width);
         boolean isWide = RowVector.isWide(width) && x.isAligned(16) && out.isAligned(8);
-        (isWide ? wide : narrow).launch(stream, LaunchShape.of(nRows, THREADS), args);
+        KernelFunction kernel = !isWide ? narrow : width <= THREADS * RowVector.WIDE * RowVector.FEW ? wide : wider;
+        kernel.launch(stream, LaunchShape.of(nRows, THREADS).overlapping(), args);
     }
 }

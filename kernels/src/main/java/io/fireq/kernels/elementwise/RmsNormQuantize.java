@@ -12,30 +12,62 @@ import io.fireq.kernels.cuda.DeviceBuffer;
 import io.fireq.kernels.cuda.KernelArgs;
 import io.fireq.kernels.cuda.KernelFunction;
 import io.fireq.kernels.cuda.LaunchShape;
+import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 
 /** RMSNorm in float32, straight into row quantization: e4m3 codes and one scale per row. */
 public final class RmsNormQuantize {
     private static final String NAME = "RmsNormQuantize";
-    private static final int THREADS = 256;
 
-    private final KernelFunction wide;
-    private final KernelFunction narrow;
-    private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, FLOAT);
+    private final Map<Shape, KernelFunction> kernels = new EnumMap<>(Shape.class);
+    private final int nSms;
+    private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, FLOAT);
 
     public RmsNormQuantize(CudaContext context) {
-        wide = context.kernel(spec(RowVector.WIDE));
-        narrow = context.kernel(spec(RowVector.NARROW));
+        for (Shape shape : Shape.values()) {
+            kernels.put(shape, context.kernel(shape.spec()));
+        }
+        nSms = context.device().nSms();
+    }
+
+    /** How a row is shared among threads. */
+    private enum Shape {
+        /** Soon done: for few rows. */
+        MANY_THREADS(256, RowVector.WIDE, 2, 3),
+        /** Little that every thread does again: for many rows. */
+        FEW_THREADS(128, RowVector.WIDE, 4, 4),
+        LONG_ROW(256, RowVector.WIDE, 8, 2),
+        UNALIGNED(256, RowVector.NARROW, 2, 4);
+
+        private final int threads;
+        private final int vector;
+        private final int vectors;
+        /** That registers let run at a time. */
+        private final int ctasPerSm;
+
+        Shape(int threads, int vector, int vectors, int ctasPerSm) {
+            this.threads = threads;
+            this.vector = vector;
+            this.vectors = vectors;
+            this.ctasPerSm = ctasPerSm;
+        }
+
+        /** Values that registers hold. */
+        int width() {
+            return threads * vector * vectors;
+        }
+
+        KernelSpec spec() {
+            return new KernelSpec("elementwise/rmsnorm_quantize.cuh", "rmsnorm_quantize",
+                    KernelConfig.empty().with("THREADS", threads).with("VECTOR", vector).with("VECTORS", vectors), true);
+        }
     }
 
     /** The kernels to build. */
     public static List<KernelSpec> specs() {
-        return List.of(spec(RowVector.WIDE), spec(RowVector.NARROW));
-    }
-
-    private static KernelSpec spec(int vector) {
-        return new KernelSpec("elementwise/rmsnorm_quantize.cuh", "rmsnorm_quantize",
-                KernelConfig.empty().with("THREADS", THREADS).with("VECTOR", vector), true);
+        return Arrays.stream(Shape.values()).map(Shape::spec).toList();
     }
 
     /**
@@ -71,8 +103,20 @@ public final class RmsNormQuantize {
         args.set(1, weight.require(NAME, "weight [width]", width, 4));
         args.set(3, out.require(NAME, "out [nRows, width]", (long) nRows * width, 1));
         args.set(4, outScale.require(NAME, "outScale [nRows]", nRows, 4));
-        args.set(5, width).set(6, epsilon);
-        boolean isWide = RowVector.isWide(width) && x.isAligned(16) && weight.isAligned(32) && out.isAligned(8);
-        (isWide ? wide : narrow).launch(stream, LaunchShape.of(nRows, THREADS), args);
+        args.set(5, nRows).set(6, width).set(7, epsilon);
+        boolean isAligned = RowVector.isWide(width) && x.isAligned(16) && weight.isAligned(32) && out.isAligned(8);
+        Shape shape = shape(isAligned, nRows, width);
+        int ctas = Math.min(nRows, nSms * shape.ctasPerSm);
+        kernels.get(shape).launch(stream, LaunchShape.of(ctas, shape.threads).overlapping(), args);
+    }
+
+    private Shape shape(boolean isAligned, int nRows, int width) {
+        if (!isAligned) {
+            return Shape.UNALIGNED;
+        }
+        if (width > Shape.MANY_THREADS.width()) {
+            return Shape.LONG_ROW;
+        }
+        return nRows <= 2 * nSms ? Shape.MANY_THREADS : Shape.FEW_THREADS;
     }
 }

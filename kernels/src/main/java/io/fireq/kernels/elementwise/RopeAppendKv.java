@@ -1,6 +1,7 @@
 package io.fireq.kernels.elementwise;
 
 import static io.fireq.kernels.cuda.KernelArgs.Type.ADDRESS;
+import static io.fireq.kernels.cuda.KernelArgs.Type.FLOAT;
 import static io.fireq.kernels.cuda.KernelArgs.Type.INT;
 
 import io.fireq.kernels.attention.PagedKv;
@@ -13,7 +14,11 @@ import io.fireq.kernels.cuda.DeviceBuffer;
 import io.fireq.kernels.cuda.KernelArgs;
 import io.fireq.kernels.cuda.KernelFunction;
 import io.fireq.kernels.cuda.LaunchShape;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What happens between the qkv layer and attention: rotary embedding and smoothing of Q and K, Q to e4m3 per head, K and
@@ -23,27 +28,48 @@ public final class RopeAppendKv {
     private static final String NAME = "RopeAppendKv";
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
+    private static final int[] HEAD_DIMS = {64, 128};
+    private static final int CHANNELS_PER_LANE = 8;
 
-    private final KernelFunction asymmetric;
-    private final KernelFunction symmetric;
+    private final Map<KernelSpec, KernelFunction> kernels = new HashMap<>();
     private final int maxSmemBytes;
+    private final int nSms;
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
-            ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT);
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, FLOAT);
+    private final KernelArgs plainArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT);
 
     public RopeAppendKv(CudaContext context) {
-        asymmetric = context.kernel(spec(false));
-        symmetric = context.kernel(spec(true));
+        specs().forEach(spec -> kernels.put(spec, context.kernel(spec)));
         maxSmemBytes = context.device().smemBytesPerCta();
+        nSms = context.device().nSms();
     }
 
     /** The kernels to build. */
     public static List<KernelSpec> specs() {
-        return List.of(spec(false), spec(true));
+        List<KernelSpec> specs = new ArrayList<>();
+        for (boolean symmetric : new boolean[] {false, true}) {
+            for (int headDim : HEAD_DIMS) {
+                specs.add(spec(headDim, symmetric));
+            }
+            specs.add(plainSpec(symmetric));
+        }
+        return specs;
     }
 
-    private static KernelSpec spec(boolean symmetric) {
-        return new KernelSpec("elementwise/rope_append_kv.cuh", "rope_append_kv",
+    private static KernelSpec spec(int headDim, boolean symmetric) {
+        return new KernelSpec("elementwise/rope_append_kv.cuh", "rope_append_kv", KernelConfig.empty()
+                .with("THREADS", THREADS).with("HEAD_DIM", headDim).with("SYMMETRIC", symmetric), true);
+    }
+
+    private static KernelSpec plainSpec(boolean symmetric) {
+        return new KernelSpec("elementwise/plain_rope_append_kv.cuh", "plain_rope_append_kv",
                 KernelConfig.empty().with("THREADS", THREADS).with("SYMMETRIC", symmetric), true);
+    }
+
+    /** Whether Q and K of this cache can be turned by a Hadamard matrix. */
+    public static boolean canTurn(PagedKvLayout layout) {
+        return layout.groups() == 1 && Arrays.stream(HEAD_DIMS).anyMatch(dim -> dim == layout.headDim());
     }
 
     /**
@@ -56,35 +82,67 @@ public final class RopeAppendKv {
      * @param cos        {@code [maxPosition, headDim/2]} f32
      * @param sin        {@code [maxPosition, headDim/2]} f32
      * @param kSmooth    {@code [nKvHeads, headDim]} f32, or null
+     * @param hadamardBlock channels of Q and K that are turned together, a power of two; 0 for none
      * @param query      {@code [nTokens, nHeads, headDim]} e4m3
      * @param queryScale {@code [nTokens, nHeads]} f32
      */
     public void launch(CudaStream stream, boolean symmetric, DeviceBuffer qkv, DeviceBuffer positions,
-            DeviceBuffer slots, DeviceBuffer cos, DeviceBuffer sin, DeviceBuffer kSmooth, int nTokens, int nHeads,
-            PagedKv cache, DeviceBuffer query, DeviceBuffer queryScale) {
+            DeviceBuffer slots, DeviceBuffer cos, DeviceBuffer sin, DeviceBuffer kSmooth, int hadamardBlock, int nTokens,
+            int nHeads, PagedKv cache, DeviceBuffer query, DeviceBuffer queryScale) {
         PagedKvLayout layout = cache.layout();
         int headDim = layout.headDim();
-        int smemBytes = WARPS * headDim * Float.BYTES;
-        if (nHeads % layout.nKvHeads() != 0 || headDim % 2 != 0 || smemBytes > maxSmemBytes) {
+        boolean isFast = canTurn(layout);
+        requireShape(layout, nHeads, hadamardBlock, isFast);
+        KernelArgs a = isFast ? args : plainArgs;
+        long width = (nHeads + 2L * layout.nKvHeads()) * headDim;
+        a.set(0, qkv.require(NAME, "qkv [nTokens, (nHeads + 2·nKvHeads)·headDim]", nTokens * width, 2));
+        a.set(1, positions.require(NAME, "positions [nTokens]", nTokens, 4));
+        a.set(2, slots.require(NAME, "slots [nTokens]", nTokens, 4));
+        a.set(3, cos).set(4, sin);
+        if (kSmooth == null) {
+            a.setNull(5);
+        } else {
+            a.set(5, kSmooth.require(NAME, "kSmooth [nKvHeads, headDim]", (long) layout.nKvHeads() * headDim, 4));
+        }
+        a.set(6, query.require(NAME, "query [nTokens, nHeads, headDim]", (long) nTokens * nHeads * headDim, 1));
+        a.set(7, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
+        a.set(8, cache.kCodes()).set(9, cache.kParams()).set(10, cache.vCodes()).set(11, cache.vParams());
+        a.set(12, nHeads).set(13, layout.nKvHeads());
+        LaunchShape shape = LaunchShape.of(nTokens, THREADS).overlapping();
+        if (isFast) {
+            shape = shape.grid(nTokens, ctasPerToken(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), 1);
+            a.set(14, layout.kvBlockSize()).set(15, hadamardBlock);
+            a.set(16, hadamardBlock == 0 ? 1f : (float) (1 / Math.sqrt(hadamardBlock)));
+            kernels.get(spec(headDim, symmetric)).launch(stream, shape, a);
+        } else {
+            a.set(14, headDim).set(15, layout.groupSize()).set(16, layout.kvBlockSize());
+            kernels.get(plainSpec(symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
+        }
+    }
+
+    /** As many as have a head for each of their lane groups, where the tokens alone do not fill the device. */
+    private int ctasPerToken(int nTokens, int nHeads, int headDim) {
+        int headsPerCta = THREADS / (headDim / CHANNELS_PER_LANE);
+        return nTokens < 2 * nSms ? (nHeads + headsPerCta - 1) / headsPerCta : 1;
+    }
+
+    private void requireShape(PagedKvLayout layout, int nHeads, int hadamardBlock, boolean isFast) {
+        int headDim = layout.headDim();
+        if (nHeads % layout.nKvHeads() != 0 || headDim % 2 != 0 || plainSmemBytes(headDim) > maxSmemBytes) {
             throw new IllegalArgumentException(("%s: nHeads=%d nKvHeads=%d headDim=%d; required nHeads a multiple of "
                     + "nKvHeads, headDim even and at most %,d").formatted(NAME, nHeads, layout.nKvHeads(), headDim,
                     maxSmemBytes / (WARPS * Float.BYTES)));
         }
-        long width = (nHeads + 2L * layout.nKvHeads()) * headDim;
-        args.set(0, qkv.require(NAME, "qkv [nTokens, (nHeads + 2·nKvHeads)·headDim]", nTokens * width, 2));
-        args.set(1, positions.require(NAME, "positions [nTokens]", nTokens, 4));
-        args.set(2, slots.require(NAME, "slots [nTokens]", nTokens, 4));
-        args.set(3, cos).set(4, sin);
-        if (kSmooth == null) {
-            args.setNull(5);
-        } else {
-            args.set(5, kSmooth.require(NAME, "kSmooth [nKvHeads, headDim]", (long) layout.nKvHeads() * headDim, 4));
+        boolean isBlock = hadamardBlock == 0
+                || isFast && Integer.bitCount(hadamardBlock) == 1 && hadamardBlock >= 2 && hadamardBlock <= headDim;
+        if (!isBlock) {
+            throw new IllegalArgumentException(("%s: hadamardBlock=%d with headDim=%d in %d groups; required 0, or a power "
+                    + "of two from 2 to headDim with headDim 64 or 128 in one group")
+                            .formatted(NAME, hadamardBlock, headDim, layout.groups()));
         }
-        args.set(6, query.require(NAME, "query [nTokens, nHeads, headDim]", (long) nTokens * nHeads * headDim, 1));
-        args.set(7, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
-        args.set(8, cache.kCodes()).set(9, cache.kParams()).set(10, cache.vCodes()).set(11, cache.vParams());
-        args.set(12, nHeads).set(13, layout.nKvHeads()).set(14, headDim).set(15, layout.groupSize());
-        args.set(16, layout.kvBlockSize());
-        (symmetric ? this.symmetric : asymmetric).launch(stream, LaunchShape.of(nTokens, THREADS).smem(smemBytes), args);
+    }
+
+    private static int plainSmemBytes(int headDim) {
+        return WARPS * headDim * Float.BYTES;
     }
 }

@@ -7,6 +7,11 @@ final class RowVector {
     /** For rows whose width or address does not allow it. */
     static final int NARROW = 1;
 
+    /** Vectors of a row that a thread keeps in registers. */
+    static final int FEW = 2;
+    /** For rows that are longer. */
+    static final int MANY = 8;
+
     private RowVector() {}
 
     static boolean isWide(int width) {

@@ -6,6 +6,7 @@ import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -20,18 +21,22 @@ public final class Gemm implements AutoCloseable {
     private final CudaContext context;
     private final RepackInt4 repack;
     private final Int4Fp8Gemm fast;
+    private final SkinnyGemm skinny;
+    private final NarrowGemm narrow;
     private final PlainGemm plain;
 
     public Gemm(CudaContext context) {
         this.context = context;
         this.repack = new RepackInt4(context);
         this.fast = new Int4Fp8Gemm(context);
+        this.skinny = new SkinnyGemm(context);
+        this.narrow = new NarrowGemm(context);
         this.plain = new PlainGemm(context);
     }
 
     /** The kernels to build, without those of {@link PlainGemm}. */
     public static List<KernelSpec> specs() {
-        return Stream.concat(RepackInt4.specs().stream(), Int4Fp8Gemm.specs().stream()).toList();
+        return Stream.of(RepackInt4.specs(), Int4Fp8Gemm.specs(), SkinnyGemm.specs(), NarrowGemm.specs()).flatMap(List::stream).toList();
     }
 
     /**
@@ -47,14 +52,20 @@ public final class Gemm implements AutoCloseable {
         if (source.bits() == 8) {
             return GemmWeight.asIs(source, gated);
         }
-        Int4Fp8WeightLayout layout = new Int4Fp8WeightLayout(source.n(), source.k(), source.groupSize(), gated);
+        Optional<Int4Levels> levels = Int4Levels.of(values(source));
+        if (levels.isEmpty()) {
+            return GemmWeight.plain(source, gated, "values %s come neither in pairs of opposites nor as two's complement"
+                    .formatted(Arrays.toString(values(source))));
+        }
+        Int4Fp8WeightLayout layout = new Int4Fp8WeightLayout(source.n(), source.k(), source.groupSize(), gated,
+                levels.get().isSignMagnitude());
         DeviceBuffer packed = context.allocate(source.name() + " packed", layout.byteSize());
         try {
             DeviceBuffer rowScales = context.allocate(source.name() + " row scales", 4L * layout.packedRows());
             repack.launch(stream, source, layout, packed, rowScales);
             // The product may start to read weights before the kernel ahead of it has ended.
             stream.synchronize();
-            return GemmWeight.packed(source, layout, packed, rowScales, magnitudes(source));
+            return GemmWeight.packed(source, layout, packed, rowScales, levels.get());
         } catch (RuntimeException e) {
             packed.close();
             throw e;
@@ -74,12 +85,12 @@ public final class Gemm implements AutoCloseable {
         return Optional.empty();
     }
 
-    private static float[] magnitudes(LinearWeight source) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(8 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        source.magnitudes().download(0, bytes);
-        float[] magnitudes = new float[8];
-        bytes.asFloatBuffer().get(magnitudes);
-        return magnitudes;
+    private static float[] values(LinearWeight source) {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(16 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        source.values().download(0, bytes);
+        float[] values = new float[16];
+        bytes.asFloatBuffer().get(values);
+        return values;
     }
 
     /**
@@ -98,7 +109,7 @@ public final class Gemm implements AutoCloseable {
         if (weight.plainReason().isPresent()) {
             plain.launch(stream, x, xScale, m, weight.source(), epilogue, out);
         } else {
-            fast.launch(stream, x, xScale, m, weight, epilogue, false, out);
+            launchFast(stream, x, xScale, m, weight, epilogue, false, out);
         }
     }
 
@@ -116,8 +127,29 @@ public final class Gemm implements AutoCloseable {
         if (weight.plainReason().isPresent()) {
             plain.launchFloat(stream, x, xScale, m, weight.source(), out);
         } else {
-            fast.launch(stream, x, xScale, m, weight, Epilogue.STORE, true, out);
+            launchFast(stream, x, xScale, m, weight, Epilogue.STORE, true, out);
         }
+    }
+
+    private void launchFast(CudaStream stream, DeviceBuffer x, DeviceBuffer xScale, int m, GemmWeight weight,
+            Epilogue epilogue, boolean outF32, DeviceBuffer out) {
+        if (m <= SkinnyGemm.MAX_TOKENS) {
+            skinny.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
+        } else if (m <= NarrowGemm.MAX_TOKENS && weight.bits() == 4) {
+            narrow.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
+        } else {
+            fast.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
+        }
+    }
+
+    /** The launcher for few tokens, likewise. */
+    SkinnyGemm skinny() {
+        return skinny;
+    }
+
+    /** The launcher for some tens of tokens, likewise. */
+    NarrowGemm narrow() {
+        return narrow;
     }
 
     /** The fast kernel's launcher, for tests and benchmarks that pick the kernel themselves. */

@@ -13,13 +13,17 @@ import io.fireq.kernels.catalog.KernelSpec;
  * @param promote    whether the tensor core's sums move to float32 registers every 128 columns
  * @param staged     whether the result leaves through shared memory and TMA
  * @param weightBits 4 for packed int4, 8 for e4m3
+ * @param signMagnitude whether int4 codes are a sign and an index, {@link Int4Levels}
  * @param epilogue   what happens to the sums
  * @param outF32     whether the output is float32
  */
 record GemmConfig(int tileM, int warpgroups, int cluster, boolean splitK, boolean promote, boolean staged, int weightBits,
-        Epilogue epilogue, boolean outF32) {
+        boolean signMagnitude, Epilogue epilogue, boolean outF32) {
     static final int TILE_K = Int4Fp8WeightLayout.TILE_K;
     static final int CHUNK_ROWS = Int4Fp8WeightLayout.CHUNK_ROWS;
+
+    /** Tokens that leave through shared memory at a time. */
+    static final int OUT_TOKENS = 32;
 
     private static final int WARPGROUP_THREADS = 128;
     private static final int SMEM_BYTES_PER_CTA = 232_448;
@@ -27,8 +31,9 @@ record GemmConfig(int tileM, int warpgroups, int cluster, boolean splitK, boolea
     private static final int SWIZZLE_ATOM_BYTES = 1024;
 
     /** This kernel for another weight format, epilogue and output. */
-    GemmConfig with(int newWeightBits, Epilogue newEpilogue, boolean newOutF32) {
-        return new GemmConfig(tileM, warpgroups, cluster, splitK, promote, staged, newWeightBits, newEpilogue, newOutF32);
+    GemmConfig with(int newWeightBits, boolean newSignMagnitude, Epilogue newEpilogue, boolean newOutF32) {
+        return new GemmConfig(tileM, warpgroups, cluster, splitK, promote, staged, newWeightBits, newSignMagnitude,
+                newEpilogue, newOutF32);
     }
 
     /** Packed rows of a tile. */
@@ -72,9 +77,11 @@ record GemmConfig(int tileM, int warpgroups, int cluster, boolean splitK, boolea
 
     private int smemBytes(int stages) {
         int ring = stages * (xBytesPerBlock() + weightBytesPerBlock());
-        int aligned = (ring + SWIZZLE_ATOM_BYTES - 1) / SWIZZLE_ATOM_BYTES * SWIZZLE_ATOM_BYTES;
-        int outTile = staged ? tileM * channelsPerWarpgroup() * 2 : 0;
-        return aligned + warpgroups * outTile + 8 * (2 * stages + warpgroups) + 4 * warpgroups;
+        int barriers = 8 * (2 * stages + warpgroups) + 4 * warpgroups;
+        int outFrom = (ring + barriers + SWIZZLE_ATOM_BYTES - 1) / SWIZZLE_ATOM_BYTES * SWIZZLE_ATOM_BYTES;
+        int outTiles = staged ? tileM * channelsPerWarpgroup() * 2 : 0;
+        int scales = staged ? 4 * tileM : 0;
+        return outFrom + warpgroups * (outTiles + scales);
     }
 
     /** Floats of workspace that each CTA of a launch needs, {@code split_k.cuh}. */
@@ -85,7 +92,7 @@ record GemmConfig(int tileM, int warpgroups, int cluster, boolean splitK, boolea
     KernelSpec spec() {
         return new KernelSpec("gemm/sm90_int4_fp8_gemm.cuh", "sm90_int4_fp8_gemm", KernelConfig.empty()
                 .with("TILE_M", tileM).with("WARPGROUPS", warpgroups).with("STAGES", stages()).with("CLUSTER", cluster)
-                .with("WEIGHT_BITS", weightBits).with("EPILOGUE", epilogue.ordinal()).with("OUT_F32", outF32)
+                .with("WEIGHT_BITS", weightBits).with("SIGN_MAGNITUDE", signMagnitude).with("EPILOGUE", epilogue.ordinal()).with("OUT_F32", outF32)
                 .with("STAGED", staged).with("SPLIT_K", splitK).with("PROMOTE", promote)
                 .with("SMEM_BYTES", smemBytes()), true);
     }

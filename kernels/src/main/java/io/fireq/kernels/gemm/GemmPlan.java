@@ -5,6 +5,6 @@ package io.fireq.kernels.gemm;
  *
  * @param config the kernel
  * @param ctas   grid size
- * @param cost   estimated SM cycles, for comparison only
+ * @param micros estimated time, for comparison only
  */
-record GemmPlan(GemmConfig config, int ctas, double cost) {}
+record GemmPlan(GemmConfig config, int ctas, double micros) {}

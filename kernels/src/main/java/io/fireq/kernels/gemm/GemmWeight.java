@@ -12,28 +12,28 @@ public final class GemmWeight implements AutoCloseable {
     private final Int4Fp8WeightLayout layout;
     private final DeviceBuffer packed;
     private final DeviceBuffer packedRowScales;
-    private final float[] magnitudes;
+    private final Int4Levels levels;
     private final boolean gated;
     private final String plainReason;
 
     private GemmWeight(LinearWeight source, Int4Fp8WeightLayout layout, DeviceBuffer packed,
-            DeviceBuffer packedRowScales, float[] magnitudes, boolean gated, String plainReason) {
+            DeviceBuffer packedRowScales, Int4Levels levels, boolean gated, String plainReason) {
         this.source = source;
         this.layout = layout;
         this.packed = packed;
         this.packedRowScales = packedRowScales;
-        this.magnitudes = magnitudes;
+        this.levels = levels;
         this.gated = gated;
         this.plainReason = plainReason;
     }
 
     static GemmWeight packed(LinearWeight source, Int4Fp8WeightLayout layout, DeviceBuffer packed,
-            DeviceBuffer packedRowScales, float[] magnitudes) {
-        return new GemmWeight(source, layout, packed, packedRowScales, magnitudes.clone(), layout.gated(), null);
+            DeviceBuffer packedRowScales, Int4Levels levels) {
+        return new GemmWeight(source, layout, packed, packedRowScales, levels, layout.gated(), null);
     }
 
     static GemmWeight asIs(LinearWeight source, boolean gated) {
-        return new GemmWeight(source, null, null, null, new float[8], gated, null);
+        return new GemmWeight(source, null, null, null, Int4Levels.NONE, gated, null);
     }
 
     static GemmWeight plain(LinearWeight source, boolean gated, String reason) {
@@ -99,8 +99,9 @@ public final class GemmWeight implements AutoCloseable {
         return packed != null ? layout.packedRows() : source.n();
     }
 
-    float magnitude(int index) {
-        return magnitudes[index];
+    /** Of int4 codes; nothing in particular for e4m3. */
+    Int4Levels levels() {
+        return levels;
     }
 
     @Override

@@ -40,27 +40,31 @@ final class Int4Fp8Gemm implements AutoCloseable {
 
     static List<KernelSpec> specs() {
         List<KernelSpec> specs = new ArrayList<>();
-        for (GemmConfig tile : GemmHeuristics.TILES) {
-            for (int bits : new int[] {4, 8}) {
-                for (Epilogue epilogue : Epilogue.values()) {
-                    boolean gatedE4m3 = bits == 8 && epilogue == Epilogue.SILU_MUL;
-                    if (GemmHeuristics.exists(tile, bits, false) && !gatedE4m3) {
-                        specs.add(tile.with(bits, epilogue, false).spec());
-                    }
-                }
-                if (GemmHeuristics.exists(tile, bits, true)) {
-                    specs.add(tile.with(bits, Epilogue.STORE, true).spec());
-                }
-            }
+        for (GemmHeuristics.Tile tile : GemmHeuristics.TILES) {
+            addSpecs(specs, tile.config(), 4, false);
+            addSpecs(specs, tile.config(), 4, true);
+            addSpecs(specs, tile.config(), 8, false);
         }
         return specs;
+    }
+
+    private static void addSpecs(List<KernelSpec> specs, GemmConfig tile, int bits, boolean signMagnitude) {
+        for (Epilogue epilogue : Epilogue.values()) {
+            boolean gatedE4m3 = bits == 8 && epilogue == Epilogue.SILU_MUL;
+            if (GemmHeuristics.exists(tile, bits, false) && !gatedE4m3) {
+                specs.add(tile.with(bits, signMagnitude, epilogue, false).spec());
+            }
+        }
+        if (GemmHeuristics.exists(tile, bits, true)) {
+            specs.add(tile.with(bits, signMagnitude, Epilogue.STORE, true).spec());
+        }
     }
 
     static GemmProblem problem(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, DeviceBuffer out) {
         int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
         boolean stageable = !outF32 && n * 2 % ALIGNMENT == 0 && out.isAligned(ALIGNMENT);
         int kBlocks = (weight.k() + GemmConfig.TILE_K - 1) / GemmConfig.TILE_K;
-        return new GemmProblem(m, weight.rows(), kBlocks, weight.bits(), epilogue, outF32, stageable);
+        return new GemmProblem(m, weight.rows(), kBlocks, weight.bits(), weight.levels().isSignMagnitude(), epilogue, outF32, stageable);
     }
 
     /** Queues a layer with the kernel that {@link GemmHeuristics} picks. */
@@ -93,7 +97,7 @@ final class Int4Fp8Gemm implements AutoCloseable {
             args.set(1, maps.e4m3(weight.codes(), weight.n(), k, GemmConfig.CHUNK_ROWS));
         }
         if (config.staged()) {
-            args.set(2, maps.bf16(out, m, n, config.tileM(), config.channelsPerWarpgroup()));
+            args.set(2, maps.bf16(out, m, n, GemmConfig.OUT_TOKENS, config.channelsPerWarpgroup()));
         }
         args.set(3, weight.codes()).set(4, xScale).set(5, weight.rowScales()).set(6, out);
         if (config.splitK()) {
@@ -105,7 +109,7 @@ final class Int4Fp8Gemm implements AutoCloseable {
         args.set(9, m).set(10, n).set(11, weight.rows());
         args.set(12, kBlocks).set(13, tilesM).set(14, tilesN);
         for (int i = 0; i < 8; i++) {
-            args.set(FIRST_MAGNITUDE + i, weight.magnitude(i));
+            args.set(FIRST_MAGNITUDE + i, weight.levels().magnitudes()[i]);
         }
         LaunchShape shape = LaunchShape.of(plan.ctas(), config.threads()).cluster(config.cluster())
                 .smem(config.smemBytes()).overlapping();

@@ -8,25 +8,30 @@ import java.util.Optional;
  *
  * <p>Packed rows are the weight's rows, or for a gated weight (rows {@code [gate; up]}) eight gates, their eight ups, the
  * next eight gates and so on; zero rows follow up to a multiple of {@link #ROW_ALIGNMENT}, zero columns up to a multiple
- * of 128. A chunk of {@link #CHUNK_BYTES} holds 64 rows of 128 columns with their group scales, in the order of the
- * tensor core's operand; chunks are stored {@code [rows / 64, k / 128]}.
+ * of 128. A chunk of {@link #CHUNK_BYTES} holds 64 rows of 128 columns as four strips of 16 rows with their group scales,
+ * in the order of the tensor core's operand; chunks are stored {@code [rows / 64, k / 128]}.
  *
  * @param n         rows of the weight
  * @param k         columns of the weight
  * @param groupSize columns that share a scale: a multiple of 128, or at least k
  * @param gated     whether rows of gates and ups are interleaved
+ * @param signMagnitude whether codes are a sign and an index; else two's complement, whose indices are counted down
  */
-public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated) {
+public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated, boolean signMagnitude) {
     /** Packed rows are a multiple of this: whole tiles of every kernel. */
     public static final int ROW_ALIGNMENT = 256;
     /** Columns of a chunk. */
     public static final int TILE_K = 128;
     /** Rows of a chunk. */
     static final int CHUNK_ROWS = 64;
+    /** Rows of a strip, which is one warp's part of a chunk. */
+    static final int STRIP_ROWS = 16;
     /** Codes, then one scale for each row. */
-    static final int CHUNK_BYTES = CHUNK_ROWS * TILE_K / 2 + CHUNK_ROWS;
+    static final int STRIP_BYTES = STRIP_ROWS * TILE_K / 2 + STRIP_ROWS;
+    /** Strips one after another. */
+    static final int CHUNK_BYTES = CHUNK_ROWS / STRIP_ROWS * STRIP_BYTES;
 
-    private static final int HALF_BYTES = 2048;
+    private static final int HALF_BYTES = STRIP_ROWS * TILE_K / 4;
     private static final int CODE_BYTES = 2 * HALF_BYTES;
     private static final int INDEX = 7;
     private static final int GATE_RUN = 8;
@@ -94,7 +99,7 @@ public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated) {
     /**
      * Packs a weight.
      *
-     * @param codes       {@code [n, ceil(k/2)]} bytes, low nibble = even column, two's complement
+     * @param codes       {@code [n, ceil(k/2)]} bytes, low nibble = even column
      * @param groupScales {@code [n, ceil(k/groupSize)]} e4m3
      * @return {@link #byteSize()} bytes
      */
@@ -108,7 +113,7 @@ public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated) {
             }
             for (int column = 0; column < k; column++) {
                 int code = codes[row * rowBytes + column / 2] >> column % 2 * 4 & 15;
-                set(packed, word(p, column), indexBit(column), flip(code) & INDEX);
+                set(packed, word(p, column), indexBit(column), index(code));
                 set(packed, word(p, column), signBit(column), code >> 3);
             }
             for (int block = 0; block < kBlocks(); block++) {
@@ -134,7 +139,7 @@ public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated) {
             for (int column = 0; column < k; column++) {
                 int index = get(packed, word(p, column), indexBit(column), INDEX);
                 int sign = get(packed, word(p, column), signBit(column), 1);
-                int code = sign << 3 | (sign == 1 ? index : flip(index));
+                int code = sign << 3 | (signMagnitude || sign == 1 ? index : flip(index));
                 codes[row * rowBytes + column / 2] |= (byte) (code << column % 2 * 4);
             }
             for (int block = 0; block < kBlocks(); block++) {
@@ -144,18 +149,19 @@ public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated) {
         return new Unpacked(codes, scales);
     }
 
-    private long chunk(int packedRow, int block) {
-        return ((long) packedRow / CHUNK_ROWS * kBlocks() + block) * CHUNK_BYTES;
+    private long strip(int packedRow, int block) {
+        return ((long) packedRow / CHUNK_ROWS * kBlocks() + block) * CHUNK_BYTES
+                + packedRow % CHUNK_ROWS / STRIP_ROWS * STRIP_BYTES;
     }
 
-    /** The first byte of the word that holds a code: thread, step and fragment register of the tensor core's operand. */
+    /** The first byte of the word that holds a code: lane, step and fragment register of the tensor core's operand. */
     private int word(int packedRow, int column) {
-        int row = packedRow % CHUNK_ROWS;
+        int row = packedRow % STRIP_ROWS;
         int inBlock = column % TILE_K;
         int step = inBlock / 32;
-        int thread = row / 16 * 32 + row % 8 * 4 + inBlock % 16 / 4;
-        int word = step % 2 * 2 + row % 16 / 8;
-        return Math.toIntExact(chunk(packedRow, column / TILE_K) + (long) step / 2 * HALF_BYTES + thread * 16 + word * 4);
+        int lane = row % 8 * 4 + inBlock % 16 / 4;
+        int word = step % 2 * 2 + row / 8;
+        return Math.toIntExact(strip(packedRow, column / TILE_K) + (long) step / 2 * HALF_BYTES + lane * 16 + word * 4);
     }
 
     /** Place of a column in its word, 0..7. */
@@ -182,8 +188,12 @@ public record Int4Fp8WeightLayout(int n, int k, int groupSize, boolean gated) {
     }
 
     private long scaleByte(int packedRow, int block) {
-        int row = packedRow % CHUNK_ROWS;
-        return chunk(packedRow, block) + CODE_BYTES + (row / 16 * 8 + row % 8) * 2 + row % 16 / 8;
+        int row = packedRow % STRIP_ROWS;
+        return strip(packedRow, block) + CODE_BYTES + row % 8 * 2 + row / 8;
+    }
+
+    private int index(int code) {
+        return (signMagnitude ? code : flip(code)) & INDEX;
     }
 
     /** Positive codes q become 8 - q, so that the low bits index magnitudes in one order for both signs. */

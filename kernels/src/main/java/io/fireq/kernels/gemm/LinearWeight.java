@@ -13,10 +13,10 @@ import io.fireq.kernels.cuda.DeviceBuffer;
  * @param codes       {@code [n, ceil(k/2)]} bytes, low nibble = even column, or {@code [n, k]} e4m3
  * @param groupScales {@code [n, k/groupSize]} e4m3; null for e4m3 weights
  * @param rowScales   {@code [n]} f32
- * @param magnitudes  {@code [8]} f32, the values behind |q| = 1..8; null for e4m3 weights
+ * @param values      {@code [16]} f32, the values behind the nibbles 0..15; null for e4m3 weights
  */
 public record LinearWeight(String name, int bits, int n, int k, int groupSize, DeviceBuffer codes,
-        DeviceBuffer groupScales, DeviceBuffer rowScales, DeviceBuffer magnitudes) {
+        DeviceBuffer groupScales, DeviceBuffer rowScales, DeviceBuffer values) {
 
     public LinearWeight {
         if (bits != 4 && bits != 8) {
@@ -30,14 +30,14 @@ public record LinearWeight(String name, int bits, int n, int k, int groupSize, D
         rowScales.require(name, "rowScales [n]", n, 4);
         if (bits == 4) {
             groupScales.require(name, "groupScales [n, k/groupSize]", (long) n * (k / groupSize), 1);
-            magnitudes.require(name, "magnitudes [8]", 8, 4);
+            values.require(name, "values [16]", 16, 4);
         }
     }
 
     /** An int4 weight. */
     public static LinearWeight int4(String name, int n, int k, int groupSize, DeviceBuffer codes,
-            DeviceBuffer groupScales, DeviceBuffer rowScales, DeviceBuffer magnitudes) {
-        return new LinearWeight(name, 4, n, k, groupSize, codes, groupScales, rowScales, magnitudes);
+            DeviceBuffer groupScales, DeviceBuffer rowScales, DeviceBuffer values) {
+        return new LinearWeight(name, 4, n, k, groupSize, codes, groupScales, rowScales, values);
     }
 
     /** An e4m3 weight. */

@@ -97,7 +97,7 @@ public final class PlainGemm {
         args.set(2, weight.codes());
         args.set(4, weight.rowScales());
         if (weight.bits() == 4) {
-            args.set(3, weight.groupScales()).set(5, weight.magnitudes());
+            args.set(3, weight.groupScales()).set(5, weight.values());
         } else {
             args.setNull(3).setNull(5);
         }

@@ -20,7 +20,7 @@ final class RepackInt4 {
 
     private final KernelFunction kernel;
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT,
-            INT);
+            INT, INT);
 
     RepackInt4(CudaContext context) {
         kernel = context.kernel(spec());
@@ -47,6 +47,7 @@ final class RepackInt4 {
         args.set(4, packedRowScales.require(NAME, "packedRowScales [packedRows]", layout.packedRows(), 4));
         args.set(5, layout.n()).set(6, layout.k()).set(7, layout.groupSize()).set(8, layout.packedRows());
         args.set(9, layout.kBlocks()).set(10, layout.gated() ? 1 : 0);
+        args.set(11, layout.signMagnitude() ? 1 : 0);
         long words = layout.byteSize() / 4;
         kernel.launch(stream, LaunchShape.of(Math.toIntExact((words + THREADS - 1) / THREADS), THREADS), args);
     }

@@ -15,7 +15,7 @@ final class SplitKWorkspace implements AutoCloseable {
     private final DeviceBuffer counters;
 
     SplitKWorkspace(CudaContext context) {
-        long floats = GemmHeuristics.TILES.stream().mapToLong(GemmConfig::partialFloatsPerCta).max().orElseThrow()
+        long floats = GemmHeuristics.TILES.stream().mapToLong(tile -> tile.config().partialFloatsPerCta()).max().orElseThrow()
                 * context.device().nSms();
         partials = context.allocate("split-k partial sums", floats * Float.BYTES);
         counters = context.allocate("split-k counters", (long) MAX_WARPGROUPS * context.device().nSms() * Integer.BYTES);

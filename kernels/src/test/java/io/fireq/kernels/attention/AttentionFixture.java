@@ -68,7 +68,7 @@ final class AttentionFixture {
                 for (int head = 0; head < layout.nKvHeads(); head++) {
                     int at = Math.toIntExact(layout.row(slot(s, position), head) * 2);
                     params[at] = Formats.f16(random.uniform(0.05f, 0.3f));
-                    params[at + 1] = Formats.f16(random.uniform(-2.5f, -0.2f));
+                    params[at + 1] = Formats.f16(Math.round(random.uniform(-0.5f, 15.5f)));
                 }
             }
         }

@@ -16,7 +16,7 @@ final class AttentionOracle {
      * @param out       {@code [headDim]}
      * @param magnitude {@code [headDim]} sum of magnitudes
      * @param rounding  {@code [headDim]} the most that rounding every weight to e4m3 moves the output, whatever scale
-     *                  the weights have and whether codes count from 0 or from 8
+     *                  the weights have
      */
     record Result(double[] out, double[] magnitude, double[] rounding) {}
 
@@ -39,7 +39,7 @@ final class AttentionOracle {
             double total = 0;
             for (int c = 0; c < headDim; c++) {
                 int g = c / groupSize;
-                total += query[c] * (rows.kScale()[s][g] * rows.kCodes()[s][c] + rows.kZero()[s][g]);
+                total += query[c] * rows.kScale()[s][g] * (rows.kCodes()[s][c] - rows.kZero()[s][g]);
             }
             score[s] = queryScale / Math.sqrt(headDim) * total;
             max = Math.max(max, score[s]);
@@ -65,10 +65,10 @@ final class AttentionOracle {
                 double halfStep = Math.max(Math.abs(exact) / 16, Math.min(Math.abs(exact), aScale * 0x1p-10));
                 double a = roundWeights ? Formats.fromE4m3(Formats.e4m3(exact / aScale)) * aScale : exact;
                 for (int c = g * groupSize; c < (g + 1) * groupSize; c++) {
-                    double zero = prob[s] * rows.vZero()[s][g];
-                    out[c] += (a * rows.vCodes()[s][c] + zero) / sum;
-                    magnitude[c] += (Math.abs(a) * rows.vCodes()[s][c] + Math.abs(zero)) / sum;
-                    rounding[c] += halfStep * Math.max(rows.vCodes()[s][c], 8 - rows.vCodes()[s][c]) / sum;
+                    double value = rows.vCodes()[s][c] - rows.vZero()[s][g];
+                    out[c] += a * value / sum;
+                    magnitude[c] += Math.abs(a * value) / sum;
+                    rounding[c] += halfStep * Math.abs(value) / sum;
                 }
             }
         }

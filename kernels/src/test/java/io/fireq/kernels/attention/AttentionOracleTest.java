@@ -10,7 +10,7 @@ class AttentionOracleTest {
     @Test
     void one_position_returns_its_value() {
         AttentionOracle.Rows rows = new AttentionOracle.Rows(new int[][] {{3, 9}}, new double[][] {{0.5}},
-                new double[][] {{-1}}, new int[][] {{15, 4}}, new double[][] {{0.25}}, new double[][] {{-2}});
+                new double[][] {{2}}, new int[][] {{15, 4}}, new double[][] {{0.25}}, new double[][] {{8}});
         assertThat(AttentionOracle.attend(new float[] {7, -2}, 0.1, rows, 2).out()).containsExactly(1.75, -1.0);
     }
 

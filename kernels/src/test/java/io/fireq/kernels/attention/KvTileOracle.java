@@ -24,22 +24,19 @@ final class KvTileOracle {
             boolean exists = t < count;
             double kScale = exists ? rows.kScale()[first + t][0] : 0;
             double vScale = exists ? rows.vScale()[first + t][0] : 0;
-            float[] pairs = {(float) kScale, (float) (exists ? rows.kZero()[first + t][0] + 8 * kScale : 0), (float) vScale,
-                (float) (exists ? rows.vZero()[first + t][0] + 8 * vScale : 0)};
             largest = Math.max(largest, vScale);
-            for (int i = 0; i < 4; i++) {
-                int base = i < 2 ? tile.kPairsOffset() : tile.vPairsOffset();
-                float actual = record.getFloat(base + t / 2 * 16 + i % 2 * 8 + t % 2 * 4);
-                require(actual == pairs[i], "%s: parameter %d of token %d is %s, expected %s", what, i, t, actual, pairs[i]);
-            }
+            float actualKScale = record.getFloat(tile.kScalesOffset() + 4 * scaleOfColumn(t));
+            float actualVScale = record.getFloat(tile.vScalesOffset() + 4 * scaleOfColumn(t));
+            require(actualKScale == kScale, "%s: K scale of token %d is %s, expected %s", what, t, actualKScale, kScale);
+            require(actualVScale == vScale, "%s: V scale of token %d is %s, expected %s", what, t, actualVScale, vScale);
             for (int c = 0; c < tile.headDim(); c++) {
-                int k = exists ? rows.kCodes()[first + t][c] - 8 : 0;
-                int v = exists ? rows.vCodes()[first + t][c] - 8 : 0;
+                double k = exists ? rows.kCodes()[first + t][c] - rows.kZero()[first + t][0] : 0;
+                double v = exists ? rows.vCodes()[first + t][c] - rows.vZero()[first + t][0] : 0;
                 float actualK = Formats.fromE4m3(record.get(swizzled(tile.headDim(), t, c)));
                 float actualV = Formats.fromE4m3(record.get(
                         tile.vOffset() + swizzled(tile.tokens(), outputColumn(c), fragmentByte(t))));
-                require(actualK == k, "%s: K token %d channel %d is %s, expected %d", what, t, c, actualK, k);
-                require(actualV == v, "%s: V token %d channel %d is %s, expected %d", what, t, c, actualV, v);
+                require(actualK == k, "%s: K token %d channel %d is %s, expected %s", what, t, c, actualK, k);
+                require(actualV == v, "%s: V token %d channel %d is %s, expected %s", what, t, c, actualV, v);
             }
         }
         double bound = Math.log(largest / 448) / Math.log(2);
@@ -52,6 +49,13 @@ final class KvTileOracle {
         int address = row * rowBytes + column;
         int mask = rowBytes / 16 - 1;
         return address ^ (address >> 7 & mask) << 4;
+    }
+
+    /** Lane q of a quad reads 16-byte pieces q, q + 4, ..: the scales of its columns 8i + 2q, 8i + 2q + 1, in order. */
+    private static int scaleOfColumn(int token) {
+        int lane = token % 8 / 2;
+        int order = token / 8 * 2 + token % 2;
+        return (order / 4 * 4 + lane) * 4 + order % 4;
     }
 
     /**

@@ -105,7 +105,7 @@ class PlainPagedAttentionGpuTest {
             short[] params = new short[Math.toIntExact(layout.paramBytes() / 2)];
             for (int i = 0; i < params.length; i += 2) {
                 params[i] = Formats.f16(random.uniform(0.05f, 0.3f));
-                params[i + 1] = Formats.f16(random.uniform(-2.5f, -0.2f));
+                params[i + 1] = Formats.f16(Math.round(random.uniform(-0.5f, 15.5f)));
             }
             return new Cache(layout, random.bytes(Math.toIntExact(layout.codeBytes())), params);
         }

@@ -6,8 +6,6 @@ import io.fireq.kernels.attention.PagedKv;
 import io.fireq.kernels.attention.PagedKvLayout;
 import io.fireq.kernels.attention.PlainPagedAttention;
 import io.fireq.kernels.cuda.CudaContext;
-import io.fireq.kernels.cuda.CudaEvent;
-import io.fireq.kernels.cuda.CudaGraph;
 import io.fireq.kernels.cuda.CudaProbe;
 import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
@@ -19,11 +17,12 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntConsumer;
 
 /**
  * Times prefill and decode attention. Each shape is first compared with {@link PlainPagedAttention} on the last tokens of
- * its last sequence. Graphs of several launches are timed with CUDA events; decode goes round copies of the cache that
- * together exceed L2 many times. Prints the median and the spread of the repetitions, or FAILED and the difference; after
+ * its last sequence. Decode goes round copies of the cache that together exceed L2 many times. Prints the
+ * median and the spread of the samples, or FAILED and the difference; after
  * a failure the exit code is 1.
  *
  * <p>Arguments: {@code prefill}, {@code decode}, or nothing for both.
@@ -35,8 +34,7 @@ final class AttentionBench implements AutoCloseable {
     private static final int CHECKED_TOKENS = 16;
     private static final double MAX_RMS = 0.05;
     private static final int PATTERN_BYTES = 1 << 20;
-    private static final int REPETITIONS = 9;
-    private static final double MIN_MILLIS = 4;
+    private static final double MILLIS = 100;
 
     private final CudaContext context = CudaContext.open(CudaProbe.probe().device().orElseThrow(
             () -> new IllegalStateException(CudaProbe.probe().reason())));
@@ -101,12 +99,12 @@ final class AttentionBench implements AutoCloseable {
             if (isWrong(error, "prefill d%d %d x %d after %d".formatted(headDim, nSeqs, nNew, prefix))) {
                 return;
             }
-            Timing timing = time(i -> launch.run());
+            LaunchTimer.Timing timing = time(i -> launch.run());
             double scores = nSeqs * ((double) nNew * prefix + nNew * (nNew + 1.0) / 2);
             double flops = 4.0 * headDim * N_HEADS * scores;
             System.out.printf(Locale.ROOT, "prefill d%-3d %2d x %5d%-12s %9.1f us  %7.1f TFLOP/s  (%s, error %.1e)%n", headDim,
-                    nSeqs, nNew, prefix == 0 ? "" : " after " + prefix, timing.micros(), flops / timing.micros() * 1e-6,
-                    timing, error);
+                    nSeqs, nNew, prefix == 0 ? "" : " after " + prefix, timing.median(), flops / timing.median() * 1e-6,
+                    spread(timing), error);
         } finally {
             free();
         }
@@ -133,10 +131,10 @@ final class AttentionBench implements AutoCloseable {
         }
         try (Int4KvDecodeAttention decode = new Int4KvDecodeAttention(context, stream, cache.layout(), N_HEADS, nSeqs,
                 nSeqs, kvLen)) {
-            Launch launch = i -> decode.launch(stream, query, queryScale, cache, positions, cuSeqlens, tables[i % copies],
+            IntConsumer launch = i -> decode.launch(stream, query, queryScale, cache, positions, cuSeqlens, tables[i % copies],
                     nSeqs, nSeqs, maxKvBlocks, 1, kvLen, out);
             out.fillAsync(stream, (byte) 0xff);
-            launch.queue(0);
+            launch.accept(0);
             DeviceBuffer expected = allocate("expected", out.byteSize());
             new PlainPagedAttention(context).launch(stream, query, queryScale, cache, positions, cuSeqlens, tables[0], nSeqs,
                     nSeqs, maxKvBlocks, N_HEADS, expected);
@@ -144,10 +142,10 @@ final class AttentionBench implements AutoCloseable {
             if (isWrong(error, "decode d%d %d x %d".formatted(headDim, nSeqs, kvLen))) {
                 return;
             }
-            Timing timing = time(launch);
+            LaunchTimer.Timing timing = time(launch);
             double bytes = (double) nSeqs * kvLen * N_KV_HEADS * 2 * (headDim / 2 + 4);
             System.out.printf(Locale.ROOT, "decode  d%-3d %2d x %6d            %9.2f us  %7.1f GB/s     (%s, error %.1e)%n",
-                    headDim, nSeqs, kvLen, timing.micros(), bytes / timing.micros() * 1e-3, timing, error);
+                    headDim, nSeqs, kvLen, timing.median(), bytes / timing.median() * 1e-3, spread(timing), error);
         } finally {
             free();
         }
@@ -191,44 +189,12 @@ final class AttentionBench implements AutoCloseable {
         return wrong;
     }
 
-    private interface Launch {
-        void queue(int index);
+    private LaunchTimer.Timing time(IntConsumer launch) {
+        return new LaunchTimer(context, stream).recorded(launch, MILLIS);
     }
 
-    private record Timing(double micros, double least, double most, int launches) {
-        @Override
-        public String toString() {
-            return String.format(Locale.ROOT, "%.2f..%.2f us, %d x %d launches", least, most, REPETITIONS, launches);
-        }
-    }
-
-    private Timing time(Launch launch) {
-        launch.queue(0);
-        try (CudaEvent start = context.newEvent(); CudaEvent end = context.newEvent()) {
-            start.record(stream);
-            launch.queue(1);
-            end.record(stream);
-            end.synchronize();
-            int launches = (int) Math.max(1, Math.min(64, MIN_MILLIS / Math.max(0.002, end.millisSince(start))));
-            try (CudaGraph graph = CudaGraph.capture(stream, () -> {
-                for (int i = 0; i < launches; i++) {
-                    launch.queue(i);
-                }
-            })) {
-                graph.launch(stream);
-                double[] micros = new double[REPETITIONS];
-                for (int r = 0; r < REPETITIONS; r++) {
-                    start.record(stream);
-                    graph.launch(stream);
-                    end.record(stream);
-                    end.synchronize();
-                    micros[r] = end.millisSince(start) * 1e3 / launches;
-                }
-                context.synchronize();
-                Arrays.sort(micros);
-                return new Timing(micros[REPETITIONS / 2], micros[0], micros[REPETITIONS - 1], launches);
-            }
-        }
+    private static String spread(LaunchTimer.Timing timing) {
+        return String.format(Locale.ROOT, "%.2f..%.2f us, n=%d", timing.low(), timing.high(), timing.samples());
     }
 
     private PagedKv cache(int headDim, int nKvBlocks) {
@@ -237,7 +203,7 @@ final class AttentionBench implements AutoCloseable {
         ByteBuffer words = ByteBuffer.wrap(params).order(ByteOrder.LITTLE_ENDIAN);
         while (words.hasRemaining()) {
             words.putShort(Formats.f16(random.uniform(0.05f, 0.3f)));
-            words.putShort(Formats.f16(random.uniform(-2.5f, -0.2f)));
+            words.putShort(Formats.f16(Math.round(random.uniform(-0.5f, 15.5f))));
         }
         return new PagedKv(layout, pattern("k codes", layout.codeBytes(), random.bytes(PATTERN_BYTES)),
                 pattern("k params", layout.paramBytes(), params),

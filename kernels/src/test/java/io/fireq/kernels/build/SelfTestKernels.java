@@ -20,7 +20,8 @@ public final class SelfTestKernels {
                 kernels.add(wgmma(n, registersA, true));
             }
         }
-        kernels.add(int4Decode());
+        kernels.add(int4Decode(false));
+        kernels.add(int4Decode(true));
         kernels.add(clusterMulticast());
         return kernels;
     }
@@ -32,8 +33,9 @@ public final class SelfTestKernels {
     }
 
     /** Words of eight nibbles to sixteen e4m3 bytes. */
-    public static KernelSpec int4Decode() {
-        return new KernelSpec("selftest/int4_decode.cuh", "int4_decode", KernelConfig.empty(), true);
+    public static KernelSpec int4Decode(boolean signMagnitude) {
+        return new KernelSpec("selftest/int4_decode.cuh", "int4_decode",
+                KernelConfig.empty().with("SIGN_MAGNITUDE", signMagnitude), true);
     }
 
     /** A cluster of two CTAs that load half a tile each, for both. */

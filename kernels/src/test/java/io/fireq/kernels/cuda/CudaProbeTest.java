@@ -12,7 +12,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class CudaProbeTest {
-    private static final CudaDevice H200 = new CudaDevice(0, "NVIDIA H200", 9, 0, 132, 232_448, 50 << 20, 150L << 30, 13_000);
+    private static final CudaDevice H200 = new CudaDevice(0, "NVIDIA H200", 9, 0, 132, 232_448, 50 << 20, 150L << 30, 13_000,
+            1_980_000, 3_201_000, 6144);
 
     @TempDir
     private Path temp;
@@ -25,9 +26,17 @@ class CudaProbeTest {
     }
 
     @Test
+    void knows_what_a_device_can_do_at_most() {
+        assertThat(H200.peakBytesPerSecond()).isEqualTo(4.916736e12); // the vendor says 4.8 TB/s
+        assertThat(H200.peakFp8FlopsPerSecond()).isEqualTo(2.14106112e15); // 1979 TFLOP/s at 1830 MHz
+    }
+
+    @Test
     void says_which_compute_capability_the_device_has() {
-        CudaDevice a100 = new CudaDevice(1, "NVIDIA A100", 8, 0, 108, 166_912, 40 << 20, 80L << 30, 12_040);
-        CudaDevice b200 = new CudaDevice(2, "NVIDIA B200", 10, 0, 148, 232_448, 126 << 20, 180L << 30, 13_000);
+        CudaDevice a100 = new CudaDevice(1, "NVIDIA A100", 8, 0, 108, 166_912, 40 << 20, 80L << 30, 12_040,
+                1_410_000, 1_593_000, 5120);
+        CudaDevice b200 = new CudaDevice(2, "NVIDIA B200", 10, 0, 148, 232_448, 126 << 20, 180L << 30, 13_000,
+                1_965_000, 3_996_000, 7680);
         assertThat(CudaProbe.judge(a100, 1, 0).device()).isEmpty();
         assertThat(CudaProbe.judge(a100, 1, 0).reason()).isEqualTo("device 1 'NVIDIA A100' sm_80 has compute capability "
                 + "8.0; the kernels are built for 9.0 (H100, H200)");

@@ -19,6 +19,7 @@ import java.nio.ByteOrder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Operand layouts of the tensor core and of TMA, with small integers so that every sum is exact. */
 @GpuTest
@@ -59,8 +60,9 @@ class InstructionWrappersGpuTest {
         }
     }
 
-    @Test
-    void int4_table_gives_the_rounded_products_of_every_code_and_scale() {
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void int4_table_gives_the_rounded_products_of_every_code_and_scale(boolean signMagnitude) {
         int count = 126 * 16;
         float[] magnitudes = {1, 2, 3, 4, 5, 6.5f, 8, 11};
         int[] words = new int[count];
@@ -69,12 +71,14 @@ class InstructionWrappersGpuTest {
         for (int i = 0; i < count; i++) {
             scales[i] = Formats.fromE4m3((byte) (1 + i / 16));
             for (int j = 0; j < 8; j++) {
-                int code = (i + 5 * j) % 16 - 8;
-                int index = (code > 0 ? 8 - code : code) & 7;
+                int nibble = (i + 5 * j) % 16;
+                int code = nibble << 28 >> 28;
+                int index = (signMagnitude ? nibble : code > 0 ? 8 - code : code) & 7;
                 int signBit = j < 4 ? 8 * j + 7 : 8 * (j - 4) + 3;
-                words[i] |= index << 4 * j | (code < 0 ? 1 : 0) << signBit;
-                double product = code == 0 ? -0.0 : Integer.signum(code) * (magnitudes[Math.abs(code) - 1] * scales[i]);
-                expected[8 * i + j] = Formats.e4m3(product);
+                words[i] |= index << 4 * j | nibble >> 3 << signBit;
+                double magnitude = signMagnitude ? magnitudes[index] : code == 0 ? 0 : magnitudes[Math.abs(code) - 1];
+                boolean negative = nibble >= 8 || !signMagnitude && nibble == 0;
+                expected[8 * i + j] = Formats.e4m3((negative ? -1 : 1) * (magnitude * scales[i]));
             }
         }
         try (Gpu gpu = Gpu.open()) {
@@ -82,7 +86,7 @@ class InstructionWrappersGpuTest {
             KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT)
                     .set(0, gpu.upload("words", words)).set(1, gpu.upload("scales", scales))
                     .set(2, gpu.upload("magnitudes", magnitudes)).set(3, out).set(4, count);
-            gpu.context().kernel(SelfTestKernels.int4Decode())
+            gpu.context().kernel(SelfTestKernels.int4Decode(signMagnitude))
                     .launch(gpu.stream(), LaunchShape.of((count + 127) / 128, 128), args);
             gpu.finish();
             Comparer.identical("int4", new int[] {count, 8}, gpu.bytes(out), expected);

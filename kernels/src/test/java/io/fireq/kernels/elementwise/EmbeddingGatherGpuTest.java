@@ -53,15 +53,15 @@ class EmbeddingGatherGpuTest {
         byte[] codes = random.bytes(vocabSize * ((width + 1) / 2));
         byte[] groupScales = random.e4m3(vocabSize * (width / groupSize), 4);
         float[] rowScale = random.floats(vocabSize, 0.01, 0.002);
-        float[] magnitudes = {0.9f, 1.8f, 2.8f, 3.9f, 5.1f, 6.6f, 8.7f, 10.5f};
+        float[] values = random.floats(16, 0, 4);
         try (Gpu gpu = Gpu.open()) {
             DeviceBuffer out = gpu.empty("out", 2L * nTokens * width);
             new EmbeddingGather(gpu.context()).launchInt4(gpu.stream(), gpu.upload("ids", ids),
                     gpu.upload("codes", codes), gpu.upload("groupScales", groupScales),
-                    gpu.upload("rowScale", rowScale), gpu.upload("magnitudes", magnitudes), nTokens, vocabSize, width,
+                    gpu.upload("rowScale", rowScale), gpu.upload("values", values), nTokens, vocabSize, width,
                     groupSize, out);
             gpu.finish();
-            short[] expected = EmbeddingGatherOracle.int4(ids, codes, groupScales, rowScale, magnitudes, width, groupSize);
+            short[] expected = EmbeddingGatherOracle.int4(ids, codes, groupScales, rowScale, values, width, groupSize);
             assertThat(withoutNegativeZero(gpu.shorts(out))).as(random.toString())
                     .isEqualTo(withoutNegativeZero(expected));
         }

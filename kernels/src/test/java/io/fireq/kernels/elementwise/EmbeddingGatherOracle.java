@@ -25,17 +25,16 @@ final class EmbeddingGatherOracle {
         return out;
     }
 
-    static short[] int4(int[] tokenIds, byte[] codes, byte[] groupScales, float[] rowScale, float[] magnitudes,
+    static short[] int4(int[] tokenIds, byte[] codes, byte[] groupScales, float[] rowScale, float[] values,
             int width, int groupSize) {
         short[] out = new short[tokenIds.length * width];
         for (int t = 0; t < tokenIds.length; t++) {
             int id = tokenIds[t];
             for (int i = 0; i < width; i++) {
                 int pair = codes[id * ((width + 1) / 2) + i / 2];
-                int code = i % 2 == 0 ? pair << 28 >> 28 : pair >> 4;
+                int nibble = pair >> i % 2 * 4 & 15;
                 float scale = Formats.fromE4m3(groupScales[id * (width / groupSize) + i / groupSize]);
-                float magnitude = code == 0 ? 0 : magnitudes[Math.abs(code) - 1];
-                float stored = Formats.fromE4m3(Formats.e4m3(Integer.signum(code) * magnitude * scale));
+                float stored = Formats.fromE4m3(Formats.e4m3(values[nibble] * scale));
                 out[t * width + i] = Formats.bf16(rowScale[id] * stored);
             }
         }

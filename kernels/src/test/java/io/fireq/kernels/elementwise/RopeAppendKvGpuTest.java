@@ -20,16 +20,20 @@ class RopeAppendKvGpuTest {
 
     @ParameterizedTest
     @CsvSource({
-        "1,  8, 4, 64,  64,  16, false, false",
-        "7,  6, 3, 64,  64,  16, false, true",
-        "5, 32, 8, 128, 64,  16, false, true",
-        "5, 32, 8, 128, 128, 32, true,  true",
-        "3,  8, 4, 8,   8,   4,  false, false",
-        "4,  4, 2, 6,   3,   5,  false, true",
-        "2,  3, 1, 256, 64,  16, true,  false",
+        "1,  8, 4, 64,  64,  16, false, false, 0",
+        "7,  6, 3, 64,  64,  16, false, true,  0",
+        "7,  5, 5, 64,  64,  16, true,  true,  16",
+        "3,  8, 2, 64,  64,  5,  false, true,  64",
+        "5, 32, 8, 128, 64,  16, false, true,  0",
+        "5, 32, 8, 128, 128, 32, true,  true,  0",
+        "5, 32, 8, 128, 128, 32, false, true,  128",
+        "6,  3, 1, 128, 128, 16, false, false, 2",
+        "3,  8, 4, 8,   8,   4,  false, false, 0",
+        "4,  4, 2, 6,   3,   5,  false, true,  0",
+        "2,  3, 1, 256, 64,  16, true,  false, 0",
     })
     void equals_the_oracle_bit_for_bit(int nTokens, int nHeads, int nKvHeads, int headDim, int groupSize,
-            int kvBlockSize, boolean symmetric, boolean smoothed) {
+            int kvBlockSize, boolean symmetric, boolean smoothed, int hadamardBlock) {
         Seeded random = Seeded.fresh("rope_append_kv");
         PagedKvLayout layout = new PagedKvLayout(4, nKvHeads, headDim, groupSize, kvBlockSize);
         short[] qkv = random.bf16(nTokens * (nHeads + 2 * nKvHeads) * headDim, 2);
@@ -52,7 +56,7 @@ class RopeAppendKvGpuTest {
             slots[t] = order[t];
         }
         float[] kSmooth = smoothed ? random.floats(nKvHeads * headDim, 1, 0.2) : null;
-        RopeAppendKvOracle.Result expected = new RopeAppendKvOracle(nHeads, layout, symmetric)
+        RopeAppendKvOracle.Result expected = new RopeAppendKvOracle(nHeads, layout, symmetric, hadamardBlock)
                 .run(values, positions, slots, cos, sin, kSmooth, PATTERN);
         try (Gpu gpu = Gpu.open()) {
             PagedKv cache = new PagedKv(layout, gpu.empty("kCodes", layout.codeBytes()),
@@ -62,8 +66,8 @@ class RopeAppendKvGpuTest {
             DeviceBuffer queryScale = gpu.empty("queryScale", 4L * nTokens * nHeads);
             new RopeAppendKv(gpu.context()).launch(gpu.stream(), symmetric, gpu.upload("qkv", qkv),
                     gpu.upload("positions", positions), gpu.upload("slots", slots), gpu.upload("cos", cos),
-                    gpu.upload("sin", sin), smoothed ? gpu.upload("kSmooth", kSmooth) : null, nTokens, nHeads, cache,
-                    query, queryScale);
+                    gpu.upload("sin", sin), smoothed ? gpu.upload("kSmooth", kSmooth) : null, hadamardBlock, nTokens,
+                    nHeads, cache, query, queryScale);
             gpu.finish();
             assertThat(gpu.floats(queryScale)).as("query scales, " + random).containsExactly(expected.queryScale());
             Comparer.identical("query, " + random, new int[] {nTokens, nHeads, headDim}, gpu.bytes(query),

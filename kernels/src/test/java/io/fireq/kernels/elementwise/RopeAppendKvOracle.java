@@ -10,11 +10,13 @@ final class RopeAppendKvOracle {
     private final int nHeads;
     private final PagedKvLayout layout;
     private final boolean symmetric;
+    private final int hadamardBlock;
 
-    RopeAppendKvOracle(int nHeads, PagedKvLayout layout, boolean symmetric) {
+    RopeAppendKvOracle(int nHeads, PagedKvLayout layout, boolean symmetric, int hadamardBlock) {
         this.nHeads = nHeads;
         this.layout = layout;
         this.symmetric = symmetric;
+        this.hadamardBlock = hadamardBlock;
     }
 
     /** One head rotated and smoothed; {@code cos} and {@code sin} are the position's rows. */
@@ -28,13 +30,30 @@ final class RopeAppendKvOracle {
         return y;
     }
 
+    /** Turns blocks of {@code block} channels by the orthonormal Hadamard matrix, in the order that the kernel does. */
+    static void hadamard(float[] x, int block) {
+        for (int distance = 1; distance < block; distance *= 2) {
+            for (int i = 0; i < x.length; i++) {
+                if ((i & distance) == 0) {
+                    float lower = x[i];
+                    float upper = x[i + distance];
+                    x[i] = lower + upper;
+                    x[i + distance] = lower - upper;
+                }
+            }
+        }
+        for (int i = 0; block > 0 && i < x.length; i++) {
+            x[i] *= (float) (1 / Math.sqrt(block));
+        }
+    }
+
     /** Stores one head's vector at {@code row}. */
     void append(float[] x, long row, byte[] codes, byte[] params) {
         int size = layout.groupSize();
         ByteBuffer target = ByteBuffer.wrap(params).order(ByteOrder.LITTLE_ENDIAN);
         for (int g = 0; g < layout.groups(); g++) {
-            float min = Float.POSITIVE_INFINITY;
-            float max = Float.NEGATIVE_INFINITY;
+            float min = 0;
+            float max = 0;
             for (int c = g * size; c < (g + 1) * size; c++) {
                 min = Math.min(min, x[c]);
                 max = Math.max(max, x[c]);
@@ -44,18 +63,16 @@ final class RopeAppendKvOracle {
             if (symmetric) {
                 float absmax = Math.max(Math.max(Math.abs(min), Math.abs(max)), 1e-5f);
                 scale = Math.max(Formats.fromE4m3(Formats.e4m3(absmax / 7f)), 0x1p-9f);
-                zero = -8 * scale;
+                zero = 8;
             } else {
-                zero = Formats.fromF16(Formats.f16(min));
-                scale = Formats.fromF16(Formats.f16((max - zero) / 15f));
+                scale = Formats.fromF16(Formats.f16((max - min) / 15.5f));
                 scale = scale == 0 ? 1 : scale;
+                zero = (float) Math.max(0, Math.min(15, Math.rint(7.5f - (max + min) / (2 * scale))));
             }
             int param = Math.toIntExact((row * layout.groups() + g) * 4);
             target.putShort(param, Formats.f16(scale)).putShort(param + 2, Formats.f16(zero));
             for (int c = g * size; c < (g + 1) * size; c++) {
-                int code = symmetric
-                        ? (int) Math.max(-8, Math.min(7, Math.rint(x[c] / scale))) + 8
-                        : (int) Math.max(0, Math.min(15, Math.rint((x[c] - zero) / scale)));
+                int code = (int) Math.max(0, Math.min(15, Math.rint(x[c] / scale) + zero));
                 int index = Math.toIntExact(row * layout.rowBytes() + c / 2);
                 codes[index] = (byte) (c % 2 == 0 ? code : codes[index] | code << 4);
             }
@@ -84,12 +101,14 @@ final class RopeAppendKvOracle {
                 if (h < nHeads) {
                     float[] q = rotate(x, c, s);
                     smooth(q, kSmooth, h / (nHeads / nKvHeads), true);
+                    hadamard(q, hadamardBlock);
                     QuantizeRowsOracle.Result row = QuantizeRowsOracle.quantize(q, headDim);
                     System.arraycopy(row.codes(), 0, query, (t * nHeads + h) * headDim, headDim);
                     queryScale[t * nHeads + h] = row.scales()[0];
                 } else if (h < nHeads + nKvHeads) {
                     float[] k = rotate(x, c, s);
                     smooth(k, kSmooth, h - nHeads, false);
+                    hadamard(k, hadamardBlock);
                     append(k, layout.row(slots[t], h - nHeads), kCodes, kParams);
                 } else {
                     append(x, layout.row(slots[t], h - nHeads - nKvHeads), vCodes, vParams);

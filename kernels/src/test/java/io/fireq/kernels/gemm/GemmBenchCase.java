@@ -1,21 +1,19 @@
 package io.fireq.kernels.gemm;
 
+import io.fireq.kernels.bench.LaunchTimer;
 import io.fireq.kernels.cuda.CudaContext;
-import io.fireq.kernels.cuda.CudaEvent;
-import io.fireq.kernels.cuda.CudaGraph;
 import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Consumer;
 
 /** One weight shape for timing: enough copies of the packed weight that no launch finds it in L2. */
 public final class GemmBenchCase implements AutoCloseable {
     private static final int L2_MULTIPLE = 3;
-    private static final int GRAPH_LAUNCHES = 20;
     private static final int GROUP_SIZE = 128;
 
     /**
@@ -57,7 +55,7 @@ public final class GemmBenchCase implements AutoCloseable {
         DeviceBuffer rowScale = upload("rowScale", floats(n, 0.02f));
         source = bits == 4
                 ? LinearWeight.int4("w", n, k, GROUP_SIZE, codes, upload("groupScale", scales(random, (long) n * k / GROUP_SIZE)),
-                        rowScale, upload("magnitudes", magnitudes()))
+                        rowScale, upload("values", values()))
                 : LinearWeight.e4m3("w", n, k, codes, rowScale);
         weights.add(gemm.prepare(stream, source, gated));
         long wanted = (long) L2_MULTIPLE * context.device().l2Bytes();
@@ -108,10 +106,11 @@ public final class GemmBenchCase implements AutoCloseable {
         return values.flip();
     }
 
-    private static ByteBuffer magnitudes() {
-        ByteBuffer values = ByteBuffer.allocateDirect(8 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        for (int i = 1; i <= 8; i++) {
-            values.putFloat(i);
+    /** Of codes that are a sign and an index, as the quantizer makes them. */
+    private static ByteBuffer values() {
+        ByteBuffer values = ByteBuffer.allocateDirect(16 * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (int nibble = 0; nibble < 16; nibble++) {
+            values.putFloat((nibble % 8 + 0.5f) * (nibble < 8 ? 1 : -1));
         }
         return values.flip();
     }
@@ -131,12 +130,28 @@ public final class GemmBenchCase implements AutoCloseable {
         int nSms = context.device().nSms();
         GemmPlan chosen = GemmHeuristics.choose(problem, nSms);
         List<GemmPlan> plans = all
-                ? GemmHeuristics.candidates(problem).stream().map(c -> GemmHeuristics.plan(c, problem, nSms))
-                        .filter(plan -> plan.cost() < 4 * chosen.cost()).toList()
+                ? GemmHeuristics.candidates(problem, nSms).stream()
+                        .filter(plan -> plan.micros() < 4 * chosen.micros()).toList()
                 : List.of(chosen);
         List<Timing> timings = new ArrayList<>();
+        if (m <= NarrowGemm.MAX_TOKENS && weights.get(0).bits() == 4) {
+            boolean isSkinny = m <= SkinnyGemm.MAX_TOKENS;
+            if (isSkinny) {
+                timings.add(time(SkinnyGemm.config(m, weights.get(0), epilogue(), false, nSms).describe() + " *", budgetMillis,
+                        weight -> gemm.skinny().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
+            }
+            if (!isSkinny || all) {
+                timings.add(time(NarrowGemm.config(m, weights.get(0), epilogue(), false, nSms).describe()
+                        + (isSkinny ? "" : " *"), budgetMillis,
+                        weight -> gemm.narrow().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
+            }
+            if (!all) {
+                return timings;
+            }
+        }
         for (GemmPlan plan : plans) {
-            timings.add(time(m, plan, plan.config().equals(chosen.config()), budgetMillis));
+            timings.add(time(plan.config().describe() + (plan.equals(chosen) ? " *" : ""), budgetMillis,
+                    weight -> gemm.fast().launch(stream, x, xScale, m, weight, plan, out)));
         }
         return timings;
     }
@@ -169,40 +184,11 @@ public final class GemmBenchCase implements AutoCloseable {
         return host;
     }
 
-    /** Graphs of many launches, so that launching is not what is timed; each launch takes the next copy of the weight. */
-    private Timing time(int m, GemmPlan plan, boolean isChosen, double budgetMillis) {
-        int[] next = {0};
-        Runnable launches = () -> {
-            for (int i = 0; i < GRAPH_LAUNCHES; i++) {
-                GemmWeight weight = weights.get(next[0]++ % weights.size());
-                gemm.fast().launch(stream, x, xScale, m, weight, plan, out);
-            }
-        };
-        launches.run();
-        stream.synchronize();
-        List<Double> micros = new ArrayList<>();
-        try (CudaGraph graph = CudaGraph.capture(stream, launches);
-                CudaEvent start = context.newEvent();
-                CudaEvent end = context.newEvent()) {
-            graph.launch(stream);
-            double spent = 0;
-            while (micros.size() < 5 || spent < budgetMillis && micros.size() < 200) {
-                start.record(stream);
-                graph.launch(stream);
-                end.record(stream);
-                end.synchronize();
-                double millis = end.millisSince(start);
-                spent += millis;
-                micros.add(millis * 1000 / GRAPH_LAUNCHES);
-            }
-        }
-        double[] sorted = micros.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-        return new Timing(plan.config().describe() + (isChosen ? " *" : ""), at(sorted, 0.5), at(sorted, 0.1),
-                at(sorted, 0.9));
-    }
-
-    private static double at(double[] sorted, double share) {
-        return sorted[(int) Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+    /** Each launch takes the next copy of the weight. */
+    private Timing time(String kernel, double budgetMillis, Consumer<GemmWeight> launch) {
+        LaunchTimer.Timing timing = new LaunchTimer(context, stream).recorded(
+                i -> launch.accept(weights.get(i % weights.size())), budgetMillis);
+        return new Timing(kernel, timing.median(), timing.low(), timing.high());
     }
 
     /** Most tokens that buffers are for. */

@@ -11,12 +11,17 @@ import java.util.function.IntConsumer;
 
 /** A linear layer with random operands on the device, what it should give, and how far a kernel may be off. */
 final class GemmCase implements AutoCloseable {
-    private static final float[] UNIFORM = {1, 2, 3, 4, 5, 6, 7, 8};
-    private static final float[] TABLE = {0.9f, 1.8f, 2.8f, 3.9f, 5.1f, 6.6f, 8.7f, 10.5f};
+    private static final float[][] LEVELS = {
+        LinearOracle.twosComplement(1, 2, 3, 4, 5, 6, 7, 8),
+        LinearOracle.twosComplement(0.9f, 1.8f, 2.8f, 3.9f, 5.1f, 6.6f, 8.7f, 10.5f),
+        LinearOracle.signMagnitude(0.4f, 1.2f, 2.1f, 3, 4.1f, 5.3f, 6.9f, 9.2f),
+    };
     private static final double BF16_HALF_STEP = 0x1p-8;
     /** The tensor core aligns addends to the largest and keeps about 14 bits: shares of the sum of all magnitudes. */
     private static final double PROMOTED_NOISE = 0x1p-12;
     private static final double RUNNING_SUM_NOISE = 0x1p-10;
+    /** The skinny kernel's sums are float32. */
+    private static final double FLOAT32_NOISE = 0x1p-18;
     private static final int SAMPLES = 500;
     private static final byte POISON = (byte) 0xff;
 
@@ -33,7 +38,7 @@ final class GemmCase implements AutoCloseable {
     private final byte[] codes;
     private final byte[] groupScales;
     private final float[] rowScale;
-    private final float[] magnitudes;
+    private final float[] levels;
     private final short[] residual;
     private final LinearWeight source;
     private final DeviceBuffer deviceX;
@@ -61,13 +66,13 @@ final class GemmCase implements AutoCloseable {
         rowScale = random.floats(n, 0.02, 0.004);
         codes = bits == 4 ? random.bytes(n * ((k + 1) / 2)) : random.e4m3(n * k, 30);
         groupScales = random.e4m3(n * (k / groupSize), 4);
-        magnitudes = m % 2 == 0 ? UNIFORM : TABLE;
+        levels = LEVELS[m % LEVELS.length];
         residual = random.bf16(m * nOut(), 3);
         DeviceBuffer deviceCodes = gpu.upload("codes", codes);
         DeviceBuffer deviceRowScale = gpu.upload("rowScale", rowScale);
         source = bits == 4
                 ? LinearWeight.int4("w", n, k, groupSize, deviceCodes, gpu.upload("groupScales", groupScales),
-                        deviceRowScale, gpu.upload("magnitudes", magnitudes))
+                        deviceRowScale, gpu.upload("values", levels))
                 : LinearWeight.e4m3("w", n, k, deviceCodes, deviceRowScale);
         deviceX = gpu.upload("x", x);
         deviceXScale = gpu.upload("xScale", xScale);
@@ -136,7 +141,7 @@ final class GemmCase implements AutoCloseable {
         }
         int groups = k / groupSize;
         byte[] scales = Arrays.copyOfRange(groupScales, firstRow * groups, (firstRow + rows) * groups);
-        return LinearOracle.int4Values(part, scales, magnitudes, rows, k, groupSize);
+        return LinearOracle.int4Values(part, scales, levels, rows, k, groupSize);
     }
 
     /** Checks some of the expected results, from the device, against the double oracle. */
@@ -155,18 +160,27 @@ final class GemmCase implements AutoCloseable {
     /** Checks every kernel that can serve the problem, with each epilogue, and float32 output. */
     void checkEveryKernel() {
         for (Epilogue epilogue : epilogues()) {
+            checkFew(epilogue, false);
+        }
+        if (!gated) {
+            checkFew(Epilogue.STORE, true);
+        }
+        for (Epilogue epilogue : epilogues()) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
-            GemmHeuristics.candidates(problem).forEach(config -> check(GemmHeuristics.plan(config, problem, nSms())));
+            GemmHeuristics.candidates(problem, nSms()).forEach(this::check);
         }
         if (!gated) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, Epilogue.STORE, true, out);
-            GemmHeuristics.candidates(problem).forEach(config -> check(GemmHeuristics.plan(config, problem, nSms())));
+            GemmHeuristics.candidates(problem, nSms()).forEach(this::check);
         }
     }
 
-    /** Checks the kernels that the heuristics pick. */
+    /** Checks the kernels that {@link Gemm} picks. */
     void checkChosenKernel() {
         for (Epilogue epilogue : epilogues()) {
+            if (checkFew(epilogue, false)) {
+                continue;
+            }
             check(GemmHeuristics.choose(Int4Fp8Gemm.problem(m, weight, epilogue, false, out), nSms()));
         }
     }
@@ -190,6 +204,30 @@ final class GemmCase implements AutoCloseable {
         if (epilogue == Epilogue.RESIDUAL_ADD) {
             out.copyAsync(gpu.stream(), 0, deviceResidual, 0, deviceResidual.byteSize());
         }
+    }
+
+    /** Checks the kernels for few tokens; false where there are too many. */
+    private boolean checkFew(Epilogue epilogue, boolean outF32) {
+        String output = " " + epilogue + (outF32 ? " f32" : "");
+        if (m <= SkinnyGemm.MAX_TOKENS) {
+            prepareOut(epilogue);
+            gemm.skinny().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
+            gpu.context().synchronize();
+            compare(SkinnyGemm.config(m, weight, epilogue, outF32, nSms()).describe() + output, epilogue, outF32,
+                    FLOAT32_NOISE);
+        }
+        if (canBeNarrow()) {
+            prepareOut(epilogue);
+            gemm.narrow().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
+            gpu.context().synchronize();
+            compare(NarrowGemm.config(m, weight, epilogue, outF32, nSms()).describe() + output, epilogue, outF32,
+                    RUNNING_SUM_NOISE);
+        }
+        return m <= SkinnyGemm.MAX_TOKENS || canBeNarrow();
+    }
+
+    private boolean canBeNarrow() {
+        return bits == 4 && m <= NarrowGemm.MAX_TOKENS;
     }
 
     private void check(GemmPlan plan) {
@@ -253,21 +291,33 @@ final class GemmCase implements AutoCloseable {
     /** Runs every kernel often, with {@code disturb} before each run, and compares bits with the first run. */
     void checkBitsRepeat(int runs, IntConsumer disturb) {
         for (Epilogue epilogue : epilogues()) {
-            GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
-            for (GemmConfig config : GemmHeuristics.candidates(problem)) {
-                GemmPlan plan = GemmHeuristics.plan(config, problem, nSms());
-                byte[] first = null;
-                for (int run = 0; run < runs; run++) {
-                    prepareOut(epilogue);
-                    disturb.accept(run);
-                    gemm.fast().launch(gpu.stream(), deviceX, deviceXScale, m, weight, plan, out);
-                    gpu.context().synchronize();
-                    byte[] bytes = gpu.bytes(out);
-                    first = first == null ? bytes : first;
-                    Comparer.identical("run %d of %s %s, m=%d, %s".formatted(run, config.describe(), epilogue, m, random),
-                            new int[] {bytes.length}, bytes, first);
-                }
+            if (m <= SkinnyGemm.MAX_TOKENS) {
+                checkBitsRepeat("skinny " + epilogue, epilogue, runs, disturb, () -> gemm.skinny().launch(gpu.stream(),
+                        deviceX, deviceXScale, m, weight, epilogue, false, out));
             }
+            if (canBeNarrow()) {
+                checkBitsRepeat("narrow " + epilogue, epilogue, runs, disturb, () -> gemm.narrow().launch(gpu.stream(),
+                        deviceX, deviceXScale, m, weight, epilogue, false, out));
+            }
+            GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
+            for (GemmPlan plan : GemmHeuristics.candidates(problem, nSms())) {
+                checkBitsRepeat(plan.config().describe() + " " + epilogue, epilogue, runs, disturb, () -> gemm.fast().launch(
+                        gpu.stream(), deviceX, deviceXScale, m, weight, plan, out));
+            }
+        }
+    }
+
+    private void checkBitsRepeat(String kernel, Epilogue epilogue, int runs, IntConsumer disturb, Runnable launch) {
+        byte[] first = null;
+        for (int run = 0; run < runs; run++) {
+            prepareOut(epilogue);
+            disturb.accept(run);
+            launch.run();
+            gpu.context().synchronize();
+            byte[] bytes = gpu.bytes(out);
+            first = first == null ? bytes : first;
+            Comparer.identical("run %d of %s, m=%d, %s".formatted(run, kernel, m, random), new int[] {bytes.length},
+                    bytes, first);
         }
     }
 

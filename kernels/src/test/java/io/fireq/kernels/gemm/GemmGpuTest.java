@@ -19,22 +19,22 @@ class GemmGpuTest {
 
     @ParameterizedTest
     @CsvSource({
-        "70,   144,  144,  false",
-        "330,  272,  272,  true",
-        "256,  128,  128,  false",
-        "200,  512,  256,  true",
-        "1026, 384,  128,  false",
+        "70,   144,  144,  false, false",
+        "330,  272,  272,  true,  true",
+        "256,  128,  128,  false, true",
+        "200,  512,  256,  true,  false",
+        "1026, 384,  128,  false, true",
     })
-    void the_device_packs_as_the_layout_says(int n, int k, int groupSize, boolean gated) {
+    void the_device_packs_as_the_layout_says(int n, int k, int groupSize, boolean gated, boolean signMagnitude) {
         Seeded random = Seeded.fresh("repack");
-        Int4Fp8WeightLayout layout = new Int4Fp8WeightLayout(n, k, groupSize, gated);
+        Int4Fp8WeightLayout layout = new Int4Fp8WeightLayout(n, k, groupSize, gated, signMagnitude);
         byte[] codes = random.bytes(n * (k / 2));
         byte[] scales = random.bytes(n * layout.groups());
         float[] rowScales = random.floats(n, 1, 0.1);
         try (Gpu gpu = Gpu.open()) {
             LinearWeight weight = LinearWeight.int4("w", n, k, groupSize, gpu.upload("codes", codes),
                     gpu.upload("scales", scales), gpu.upload("rowScales", rowScales),
-                    gpu.upload("magnitudes", new float[8]));
+                    gpu.upload("values", new float[16]));
             DeviceBuffer packed = gpu.empty("packed", layout.byteSize());
             DeviceBuffer packedScales = gpu.empty("packedScales", 4L * layout.packedRows());
             new RepackInt4(gpu.context()).launch(gpu.stream(), weight, layout, packed, packedScales);

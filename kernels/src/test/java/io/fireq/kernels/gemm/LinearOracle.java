@@ -7,18 +7,39 @@ final class LinearOracle {
     private LinearOracle() {}
 
     /** The values that the tensor core would multiply, {@code [n, k]}. */
-    static float[] int4Values(byte[] codes, byte[] groupScales, float[] magnitudes, int n, int k, int groupSize) {
+    static float[] int4Values(byte[] codes, byte[] groupScales, float[] levels, int n, int k, int groupSize) {
         float[] values = new float[n * k];
         for (int row = 0; row < n; row++) {
             for (int column = 0; column < k; column++) {
                 int pair = codes[row * ((k + 1) / 2) + column / 2];
-                int code = column % 2 == 0 ? pair << 28 >> 28 : pair >> 4;
+                int nibble = pair >> column % 2 * 4 & 15;
                 float scale = Formats.fromE4m3(groupScales[row * (k / groupSize) + column / groupSize]);
-                float magnitude = code == 0 ? 0 : magnitudes[Math.abs(code) - 1];
-                values[row * k + column] = Formats.fromE4m3(Formats.e4m3(Integer.signum(code) * magnitude * scale));
+                values[row * k + column] = Formats.fromE4m3(Formats.e4m3(levels[nibble] * scale));
             }
         }
         return values;
+    }
+
+    /** The sixteen values by nibble of two's complement codes: {@code sign(q) * magnitudes[|q| - 1]}, and 0. */
+    static float[] twosComplement(float... magnitudes) {
+        float[] levels = new float[16];
+        for (int q = 1; q <= 8; q++) {
+            levels[16 - q] = -magnitudes[q - 1];
+            if (q < 8) {
+                levels[q] = magnitudes[q - 1];
+            }
+        }
+        return levels;
+    }
+
+    /** The sixteen values by nibble of codes that are a sign and an index. */
+    static float[] signMagnitude(float... magnitudes) {
+        float[] levels = new float[16];
+        for (int i = 0; i < 8; i++) {
+            levels[i] = magnitudes[i];
+            levels[8 + i] = -magnitudes[i];
+        }
+        return levels;
     }
 
     static float[] e4m3Values(byte[] codes) {

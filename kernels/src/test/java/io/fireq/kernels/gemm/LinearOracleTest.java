@@ -7,11 +7,11 @@ import org.junit.jupiter.api.Test;
 class LinearOracleTest {
 
     @Test
-    void decodes_nibbles_low_first_and_rounds_the_scaled_magnitude() {
-        float[] magnitudes = {1, 2, 3, 4, 5, 6, 7, 8};
+    void decodes_nibbles_low_first_and_rounds_the_scaled_value() {
+        float[] levels = LinearOracle.twosComplement(1, 2, 3, 4, 5, 6, 7, 8);
         // σ = 0x39 = 1.125; codes 7, -8, 0, -1: 7 · 1.125 = 7.875 lies between 7.5 and 8 and rounds to 8.
         byte[] codes = {(byte) 0x87, (byte) 0xf0};
-        assertThat(LinearOracle.int4Values(codes, new byte[] {0x39}, magnitudes, 1, 4, 4))
+        assertThat(LinearOracle.int4Values(codes, new byte[] {0x39}, levels, 1, 4, 4))
                 .containsExactly(8f, -9f, 0f, -1.125f);
     }
 

@@ -12,8 +12,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 @GpuTest
 class PlainGemmGpuTest {
     private static final double BF16_HALF_STEP = 0x1p-8;
-    private static final float[] UNIFORM = {1, 2, 3, 4, 5, 6, 7, 8};
-    private static final float[] TABLE = {0.9f, 1.8f, 2.8f, 3.9f, 5.1f, 6.6f, 8.7f, 10.5f};
+    private static final float[] UNIFORM = LinearOracle.twosComplement(1, 2, 3, 4, 5, 6, 7, 8);
+    private static final float[] TABLE = LinearOracle.signMagnitude(0.4f, 1.2f, 2.1f, 3, 4.1f, 5.3f, 6.9f, 9.2f);
 
     @ParameterizedTest
     @CsvSource({
@@ -33,9 +33,9 @@ class PlainGemmGpuTest {
         float[] rowScale = random.floats(n, 0.02, 0.004);
         byte[] codes = bits == 4 ? random.bytes(n * ((k + 1) / 2)) : random.e4m3(n * k, 30);
         byte[] groupScales = random.e4m3(n * (k / groupSize), 4);
-        float[] magnitudes = m % 2 == 0 ? UNIFORM : TABLE;
+        float[] levels = m % 2 == 0 ? UNIFORM : TABLE;
         float[] values = bits == 4
-                ? LinearOracle.int4Values(codes, groupScales, magnitudes, n, k, groupSize)
+                ? LinearOracle.int4Values(codes, groupScales, levels, n, k, groupSize)
                 : LinearOracle.e4m3Values(codes);
         LinearOracle.Result exact =
                 LinearOracle.multiply(LinearOracle.e4m3Values(x), xScale, values, rowScale, m, n, k);
@@ -45,7 +45,7 @@ class PlainGemmGpuTest {
             DeviceBuffer deviceRowScale = gpu.upload("rowScale", rowScale);
             LinearWeight weight = bits == 4
                     ? LinearWeight.int4("w", n, k, groupSize, deviceCodes, gpu.upload("groupScales", groupScales),
-                            deviceRowScale, gpu.upload("magnitudes", magnitudes))
+                            deviceRowScale, gpu.upload("values", levels))
                     : LinearWeight.e4m3("w", n, k, deviceCodes, deviceRowScale);
             DeviceBuffer deviceX = gpu.upload("x", x);
             DeviceBuffer deviceXScale = gpu.upload("xScale", xScale);

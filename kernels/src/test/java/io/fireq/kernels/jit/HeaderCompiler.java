@@ -17,18 +17,25 @@ final class HeaderCompiler {
         Map<String, String> bodies = new LinkedHashMap<>();
         bodies.put("ptx/cvt.cuh", """
                 out[0] = to_float(to_bf16(in[0])) + to_float(to_f16(in[1])) + to_float(to_e4m3(in[2]));
-                out[1] = float(e4m3x2_to_f16x2(to_e4m3x2(in[3], in[4])));
+                out[1] = float(e4m3x2_to_f16x2(to_e4m3x2(in[3], in[4]))) + float(to_bf16x2(in[5], in[6]));
                 """);
+        bodies.put("ptx/approx.cuh", "out[0] = exp2_approx(in[0]) + reciprocal_approx(in[1]);");
         bodies.put("ptx/reg.cuh", "if (threadIdx.x < 128) { give_registers<40>(); } else { take_registers<232>(); } out[0] = in[0];");
         bodies.put("ptx/griddep.cuh", "wait_for_previous_kernel(); out[0] = in[0]; allow_next_kernel();");
-        bodies.put("ptx/cluster.cuh", "out[cluster_cta_rank()] = in[0]; cluster_sync();");
+        bodies.put("ptx/cluster.cuh", """
+                __shared__ float value;
+                cluster_sync();
+                *cluster_peer(&value, cluster_cta_rank() ^ 1) = in[0];
+                cluster_sync();
+                out[cluster_cta_rank()] = value;
+                """);
         bodies.put("ptx/mbarrier.cuh", """
                 __shared__ u64 barrier;
                 mbarrier_init(&barrier, 1);
                 mbarrier_init_fence();
                 mbarrier_arrive(&barrier);
                 mbarrier_arrive_remote(&barrier, 1);
-                mbarrier_arrive_remote_after_reading(&barrier, 1);
+                mbarrier_arrive_cluster_after_reading(cluster_address_of(smem_address(&barrier), 1));
                 mbarrier_arrive_expect_bytes(&barrier, 128);
                 mbarrier_wait(&barrier, 0);
                 mbarrier_wait_cluster(&barrier, 1);
@@ -78,8 +85,10 @@ final class HeaderCompiler {
                 float magnitudes[8];
                 for (int i = 0; i < 8; i++) { magnitudes[i] = in[i]; }
                 u32 lo, hi;
-                int4_to_e4m3x8(u32(in[8]), Int4Table::of_scale(in[9], magnitudes), lo, hi);
+                Int4Table<false>::of_scale(in[8], magnitudes).decode(u32(in[9]), lo, hi);
                 out[0] = float(lo) + float(hi);
+                Int4Table<true>::of_scale(in[8], magnitudes).decode(u32(in[9]), lo, hi);
+                out[1] = float(lo) + float(hi);
                 """);
         return bodies;
     }

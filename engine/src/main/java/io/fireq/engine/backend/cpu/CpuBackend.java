@@ -210,7 +210,7 @@ public final class CpuBackend implements Backend {
         rmsNormQuantize(logitHidden, (CpuVector) normWeight, epsilon, logitInput, nLogits);
         float[] values = new float[Math.multiplyExact(nLogits, weight.n())];
         linear.runToFloat(logitInput, nLogits, weight, values);
-        logits = new CpuLogits(values, nLogits, weight.n());
+        logits = new CpuLogits(values, nLogits, weight.n(), batch.samplers(), workers, scratch);
         return logits;
     }
 

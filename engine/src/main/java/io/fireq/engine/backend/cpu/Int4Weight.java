@@ -9,7 +9,7 @@ import io.fireq.engine.tensor.Int4Matrix;
  * group scale is a byte, so 4096 numbers are all that a matrix can multiply with.
  *
  * @param matrix     the codes and scales; no scale is NaN
- * @param values     {@code [256, 16]}: {@code e4m3(sign(q) · magnitude[|q|] · σ)} by the e4m3 code of σ and the nibble of q
+ * @param values     {@code [256, 16]}: {@code e4m3(value · σ)} by the e4m3 code of σ and the code of the value
  * @param bf16Values the same in bfloat16, which holds every e4m3 number, and behind them {@link #PADDING} unused codes:
  *                   vectors longer than a table can be loaded from where it begins
  * @param e4m3Values the same as e4m3 codes
@@ -19,15 +19,11 @@ public record Int4Weight(Int4Matrix matrix, float[] values, short[] bf16Values, 
     public static final int PADDING = 256;
 
     static Int4Weight of(Int4Matrix matrix) {
-        float[] values = new float[256 * 16];
+        float[] values = new float[256 * Int4Matrix.CODES];
         for (int scaleCode = 0; scaleCode < 256; scaleCode++) {
             float scale = E4m3.decode((byte) scaleCode);
-            for (int magnitude = 1; magnitude <= 8; magnitude++) {
-                float value = E4m3.round(matrix.magnitudes()[magnitude - 1] * scale);
-                if (magnitude < 8) {
-                    values[scaleCode * 16 + magnitude] = value;
-                }
-                values[scaleCode * 16 + 16 - magnitude] = -value;
+            for (int code = 0; code < Int4Matrix.CODES; code++) {
+                values[scaleCode * Int4Matrix.CODES + code] = E4m3.round(matrix.values()[code] * scale);
             }
         }
         short[] bf16Values = new short[values.length + PADDING];

@@ -16,7 +16,9 @@ import java.util.Arrays;
  * }</pre>
  */
 final class KvStore {
+    private static final float ASYMMETRIC_RANGE = 15.5f;
     private static final float MIN_SYMMETRIC_ABS_MAX = 1e-5f;
+    private static final int SYMMETRIC_ZERO = 8;
 
     private final KvLayout layout;
     private final KvFormat format;
@@ -80,20 +82,19 @@ final class KvStore {
     }
 
     private void writeAsymmetric(float[] x, int offset, int begin, int headWords, int inBlock, int scaleAt) {
-        float min = Float.POSITIVE_INFINITY;
-        float max = Float.NEGATIVE_INFINITY;
+        float min = 0;
+        float max = 0;
         for (int c = begin; c < begin + format.groupSize(); c++) {
             min = Math.min(min, x[offset + c]);
             max = Math.max(max, x[offset + c]);
         }
-        float zero = F16.round(min);
-        float scale = F16.round((max - zero) / 15);
+        float scale = F16.round((max - min) / ASYMMETRIC_RANGE);
         if (scale == 0) {
             scale = 1;
         }
+        int zero = clamp((int) Math.rint(7.5f - (max + min) / (2 * scale)));
         for (int c = begin; c < begin + format.groupSize(); c++) {
-            int code = (int) Math.rint((x[offset + c] - zero) / scale);
-            putCode(headWords, inBlock, c, Math.max(0, Math.min(15, code)));
+            putCode(headWords, inBlock, c, clamp((int) Math.rint(x[offset + c] / scale) + zero));
         }
         scales[scaleAt] = scale;
         zeros[scaleAt] = zero;
@@ -106,11 +107,14 @@ final class KvStore {
         }
         float scale = Math.max(E4m3.round(absMax / 7), E4m3.MIN_SUBNORMAL);
         for (int c = begin; c < begin + format.groupSize(); c++) {
-            int code = (int) Math.rint(x[offset + c] / scale);
-            putCode(headWords, inBlock, c, Math.max(-8, Math.min(7, code)) + 8);
+            putCode(headWords, inBlock, c, clamp((int) Math.rint(x[offset + c] / scale) + SYMMETRIC_ZERO));
         }
         scales[scaleAt] = scale;
-        zeros[scaleAt] = -8 * scale;
+        zeros[scaleAt] = SYMMETRIC_ZERO;
+    }
+
+    private static int clamp(int code) {
+        return Math.max(0, Math.min(15, code));
     }
 
     private void putCode(int headWords, int inBlock, int channel, int code) {

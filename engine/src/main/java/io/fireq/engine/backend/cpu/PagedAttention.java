@@ -104,7 +104,7 @@ final class PagedAttention {
             rowSums[row] = kernels.softmaxRow(s.p, row * kvLen, visible, s.qScales[row], workerScratch.kernels);
             for (int group = 0; group < groups; group++) {
                 weigh(s, group, row, m, visible, kvLen);
-                kernels.dots(s.p, row * kvLen, kvLen, 1, s.zeros, group * kvLen, kvLen, 1, visible, zeroSums,
+                kernels.dots(s.a, (group * m + row) * kvLen, kvLen, 1, s.zeros, group * kvLen, kvLen, 1, visible, zeroSums,
                         group * m + row, 1, workerScratch.kernels);
             }
         }
@@ -125,8 +125,8 @@ final class PagedAttention {
             int outOffset = token * out.width() + head * headDim;
             for (int c = 0; c < headDim; c++) {
                 int group = c / groupSize;
-                float sum = s.aScales[group * m + row] * s.o[row * headDim + c] + zeroSums[group * m + row];
-                out.values()[outOffset + c] = rounding.store(sum / rowSums[row]);
+                float sum = s.o[row * headDim + c] - zeroSums[group * m + row];
+                out.values()[outOffset + c] = rounding.store(s.aScales[group * m + row] * sum / rowSums[row]);
             }
         }
     }
@@ -185,7 +185,7 @@ final class PagedAttention {
             int pAt = row * kvLen + chunk;
             int dotsAt = row * KEY_CHUNK;
             for (int t = 0; t < n; t++) {
-                p[pAt + t] += scales[scalesAt + t] * dots[dotsAt + t] + zeros[scalesAt + t] * qSum;
+                p[pAt + t] += scales[scalesAt + t] * (dots[dotsAt + t] - zeros[scalesAt + t] * qSum);
             }
         }
     }

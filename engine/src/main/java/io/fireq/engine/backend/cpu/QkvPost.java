@@ -39,18 +39,24 @@ final class QkvPost {
                     query.scales()[token * query.groups() + h] = rounding.quantizeRow(head, 0, headDim, query.values(),
                             token * query.width() + h * headDim);
                 }
-                rotate(qkv.values(), row + (spec.nHeads() + kvHead) * headDim, spec, position, head);
-                if (spec.kSmooth() != null) {
-                    for (int c = 0; c < headDim; c++) {
-                        head[c] *= spec.kSmooth()[kvHead * headDim + c];
-                    }
-                }
-                mix(head, spec);
+                key(qkv, token, position, spec, kvHead, head);
                 cache.k()[spec.layer()].write(slot, kvHead, head, 0);
                 cache.v()[spec.layer()].write(slot, kvHead, qkv.values(),
                         row + (spec.nHeads() + spec.nKvHeads() + kvHead) * headDim);
             }
         }
+    }
+
+    /** K of one head, rotated, smoothed and mixed, as the cache takes and rounds it. */
+    static void key(CpuRows qkv, int token, int position, AttentionSpec spec, int kvHead, float[] head) {
+        int headDim = spec.headDim();
+        rotate(qkv.values(), token * qkv.width() + (spec.nHeads() + kvHead) * headDim, spec, position, head);
+        if (spec.kSmooth() != null) {
+            for (int c = 0; c < headDim; c++) {
+                head[c] *= spec.kSmooth()[kvHead * headDim + c];
+            }
+        }
+        mix(head, spec);
     }
 
     private static void mix(float[] head, AttentionSpec spec) {

@@ -6,6 +6,7 @@ final class WorkerScratch {
     final AttentionScratch attention = new AttentionScratch();
     private float[] products = {};
     private float[] rowScales = {};
+    private float[] logits = {};
 
     /** At least {@code size} floats for a tile of a linear layer. */
     float[] products(int size) {
@@ -17,6 +18,12 @@ final class WorkerScratch {
     float[] rowScales(int size) {
         rowScales = atLeast(rowScales, size);
         return rowScales;
+    }
+
+    /** Exactly {@code size} floats for a row of logits. */
+    float[] logits(int size) {
+        logits = logits.length == size ? logits : new float[size];
+        return logits;
     }
 
     static float[] atLeast(float[] buffer, int size) {

@@ -5,10 +5,13 @@ import io.fireq.engine.api.Numerics;
 import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.backend.Backend;
 import io.fireq.engine.backend.BackendChecks;
+import io.fireq.engine.backend.Hardware;
 import io.fireq.engine.backend.KvCacheSpec;
+import io.fireq.engine.backend.Stopwatch;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.kernels.DeviceException;
+import io.fireq.kernels.bench.LaunchTimer;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaDevice;
 import io.fireq.kernels.cuda.CudaProbe;
@@ -20,7 +23,10 @@ import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -53,6 +59,9 @@ public final class CudaBackend implements Backend {
     private final Launchers launchers;
     private final Map<float[], DeviceBuffer> rotaryTables = new IdentityHashMap<>();
     private final List<Operation> collected = new ArrayList<>();
+    /** What batches must pass for the collected operations. */
+    private final List<Consumer<Batch>> checks = new ArrayList<>();
+    private Object program;
     private Thread currentThread;
     private int smallestCapacity = Integer.MAX_VALUE;
     private List<CudaKvCache> caches = List.of();
@@ -120,6 +129,20 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
+    public Optional<Hardware> hardware() {
+        CudaDevice device = context.device();
+        int version = device.driverVersion();
+        return Optional.of(new Hardware(device.name(), "CUDA %d.%d".formatted(version / 1000, version % 1000 / 10),
+                device.clockKHz() / 1e3, device.peakBytesPerSecond(), device.peakFp8FlopsPerSecond(), device.l2Bytes()));
+    }
+
+    @Override
+    public Stopwatch stopwatch() {
+        enter();
+        return new CudaStopwatch(new LaunchTimer(context, stream), graphsWanted);
+    }
+
+    @Override
     public Weight weight(List<WeightMatrix> rowBlocks) {
         enter();
         CudaWeight weight = weights.load(rowBlocks);
@@ -151,11 +174,6 @@ public final class CudaBackend implements Backend {
     public Attention attention(AttentionSpec spec) {
         enter();
         BackendChecks.attention(spec);
-        if (spec.hadamardBlock() != 0) {
-            throw new FireqException(("CUDA backend: layer %d transforms Q and K in Hadamard blocks of %d, which its "
-                    + "kernels do not do yet; set the device to cpu, or quantize with --kv-hadamard 0")
-                    .formatted(spec.layer(), spec.hadamardBlock()));
-        }
         DeviceBuffer cos = rotaryTables.computeIfAbsent(spec.cos(), table -> upload("cosines", table));
         DeviceBuffer sin = rotaryTables.computeIfAbsent(spec.sin(), table -> upload("sines", table));
         DeviceBuffer kSmooth = spec.kSmooth() == null
@@ -218,6 +236,24 @@ public final class CudaBackend implements Backend {
         inputs.upload(collecting && bucket > batch.nSeqs() ? padded(bucket) : batch);
     }
 
+    @Override
+    public Logits step(Batch newBatch, Supplier<Logits> newProgram) {
+        begin(newBatch);
+        if (collecting) {
+            DecodeGraphs.Step step = graphs.replay(inputs.layout(), newProgram, batch);
+            if (step != null) {
+                logits = new CudaLogits(outputs, batch.logitRows().length, batch.samplers().length, step.vocabSize());
+                return logits;
+            }
+        }
+        program = newProgram;
+        try {
+            return newProgram.get();
+        } finally {
+            program = null;
+        }
+    }
+
     private Batch padded(int bucket) {
         CudaKvCache cache = caches.get(0);
         return DecodePadding.pad(batch, bucket, cache.paddingBlock(), cache.spec().kvBlockSize());
@@ -225,9 +261,20 @@ public final class CudaBackend implements Backend {
 
     /** Launches the operations of a step that has not come to its logits. */
     void flush() {
-        if (!collected.isEmpty()) {
-            launchCollected();
-            collected.clear();
+        launchCollected();
+        forgetCollected();
+    }
+
+    private void forgetCollected() {
+        collected.clear();
+        checks.clear();
+    }
+
+    /** Applies to the batch, and to those of later steps that repeat this one. */
+    private void check(Consumer<Batch> check) {
+        check.accept(batch);
+        if (collecting) {
+            checks.add(check);
         }
     }
 
@@ -249,7 +296,7 @@ public final class CudaBackend implements Backend {
     public void embed(Weight table, Rows out) {
         CudaWeight weight = (CudaWeight) table;
         CudaRows target = rowsOf("embed out", out, weight.k());
-        BackendChecks.tokenIds(batch, weight.n());
+        check(b -> BackendChecks.tokenIds(b, weight.n()));
         submit(new Operation.Embed(weight, target));
     }
 
@@ -285,7 +332,7 @@ public final class CudaBackend implements Backend {
         CudaQuantizedRows target =
                 quantizedOf("ropeAppendKv query", query, spec.nHeads() * spec.headDim(), spec.nHeads());
         if (slotsCheckedFor != kv.spec()) { // once for all layers
-            BackendChecks.slots(batch, kv.spec(), spec);
+            check(b -> BackendChecks.slots(b, kv.spec(), spec));
             slotsCheckedFor = kv.spec();
         }
         submit(new Operation.RopeAppendKv(input, (CudaAttention) attention, kv, target));
@@ -299,7 +346,7 @@ public final class CudaBackend implements Backend {
         CudaQuantizedRows input = quantizedOf("attention query", query, width, spec.nHeads());
         CudaRows target = rowsOf("attention out", out, width);
         if (tablesCheckedFor != kv.spec()) {
-            BackendChecks.blockTables(batch, kv.spec());
+            check(b -> BackendChecks.blockTables(b, kv.spec()));
             tablesCheckedFor = kv.spec();
         }
         submit(new Operation.Attend(input, (CudaAttention) attention, kv, target));
@@ -311,19 +358,20 @@ public final class CudaBackend implements Backend {
         weight.requireQuantized();
         CudaRows input = rowsOf("logits hidden", hidden, weight.k());
         BackendChecks.norm(normWeight.size(), weight.k());
-        BackendChecks.logitRows(batch);
+        check(BackendChecks::logitRows);
         int nLogits = batch.logitRows().length;
         if (nLogits > 0) {
             submit(new Operation.ComputeLogits(input, (CudaVector) normWeight, epsilon, weight, outputs));
         }
         if (collecting) {
             try {
-                graphs.run(inputs.layout(), collected, this::launchCollected);
+                graphs.run(inputs.layout(), new DecodeGraphs.Step(program, collected, checks, weight.n()),
+                        this::launchCollected);
             } finally {
-                collected.clear();
+                forgetCollected();
             }
         }
-        logits = new CudaLogits(outputs, nLogits, weight.n());
+        logits = new CudaLogits(outputs, nLogits, batch.samplers().length, weight.n());
         return logits;
     }
 

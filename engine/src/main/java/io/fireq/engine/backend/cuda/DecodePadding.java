@@ -1,6 +1,7 @@
 package io.fireq.engine.backend.cuda;
 
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.sampling.Sampler;
 import java.util.Arrays;
 
 /**
@@ -13,6 +14,7 @@ final class DecodePadding {
     private static final int FINE_STEP = 8;
     private static final int COARSE_STEP = 32;
     private static final int FINE_LIMIT = 64;
+    private static final Sampler GREEDY = Sampler.greedy();
 
     private DecodePadding() {}
 
@@ -69,8 +71,13 @@ final class DecodePadding {
                 blockTables[s] = new int[] {paddingBlock};
             }
         }
+        Sampler[] samplers = batch.samplers();
+        if (samplers.length > 0) {
+            samplers = Arrays.copyOf(samplers, bucket);
+            Arrays.fill(samplers, batch.samplers().length, bucket, GREEDY);
+        }
         // Logits beyond the batch's own are those of row 0 once more.
         return new Batch(Arrays.copyOf(batch.tokenIds(), bucket), Arrays.copyOf(batch.positions(), bucket), slots,
-                cuSeqlens, kvLens, blockTables, Arrays.copyOf(batch.logitRows(), bucket));
+                cuSeqlens, kvLens, blockTables, Arrays.copyOf(batch.logitRows(), bucket), samplers);
     }
 }

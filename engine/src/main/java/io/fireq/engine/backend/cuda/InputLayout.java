@@ -1,6 +1,9 @@
 package io.fireq.engine.backend.cuda;
 
+import io.fireq.engine.api.SamplingParams;
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.sampling.Sampler;
+import io.fireq.kernels.sampling.SamplingRow;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 
@@ -10,7 +13,7 @@ import java.util.Arrays;
  *
  * <pre>
  * tokenIds [nTokens]  positions [nTokens]  slots [nTokens]  cuSeqlens [nSeqs+1]  kvLens [nSeqs]  logitRows [nLogits]
- * blockTables [nSeqs, tableStride]
+ * blockTables [nSeqs, tableStride]  samplingRows [nSamples, 12]  penalties [all samplers' penalties, 2]
  * </pre>
  *
  * Steps of equal layout find every array at the same address, and their kernels have the same arguments: the layout is
@@ -19,9 +22,10 @@ import java.util.Arrays;
  * @param nTokens     token rows
  * @param nSeqs       sequences
  * @param nLogits     rows whose logits are wanted
+ * @param nSamples    rows of which tokens are drawn: nLogits or 0
  * @param tableStride KV blocks per row of blockTables, a power of two, so that it seldom changes as contexts grow
  */
-record InputLayout(int nTokens, int nSeqs, int nLogits, int tableStride) {
+record InputLayout(int nTokens, int nSeqs, int nLogits, int nSamples, int tableStride) {
     private static final int ALIGNMENT_INTS = 4;
     private static final int MIN_TABLE_STRIDE = 16;
 
@@ -31,7 +35,7 @@ record InputLayout(int nTokens, int nSeqs, int nLogits, int tableStride) {
         while (stride < longest) {
             stride = Math.multiplyExact(stride, 2);
         }
-        return new InputLayout(batch.nTokens(), batch.nSeqs(), batch.logitRows().length, stride);
+        return new InputLayout(batch.nTokens(), batch.nSeqs(), batch.logitRows().length, batch.samplers().length, stride);
     }
 
     int tokenIds() {
@@ -62,9 +66,22 @@ record InputLayout(int nTokens, int nSeqs, int nLogits, int tableStride) {
         return logitRows() + align(nLogits);
     }
 
-    /** Ints of the whole buffer. */
-    int size() {
-        return Math.addExact(blockTables(), Math.multiplyExact(nSeqs, tableStride));
+    int samplingRows() {
+        return align(Math.addExact(blockTables(), Math.multiplyExact(nSeqs, tableStride)));
+    }
+
+    /** What lies here grows as answers do; all else has its place and size. */
+    int penalties() {
+        return Math.addExact(samplingRows(), Math.multiplyExact(nSamples, SamplingRow.INTS));
+    }
+
+    /** Ints of the whole buffer of a batch of this layout. */
+    int size(Batch batch) {
+        int size = penalties();
+        for (Sampler sampler : batch.samplers()) {
+            size = Math.addExact(size, Math.multiplyExact(sampler.nPenalties(), SamplingRow.PENALTY_INTS));
+        }
+        return size;
     }
 
     private static int align(int ints) {
@@ -82,5 +99,22 @@ record InputLayout(int nTokens, int nSeqs, int nLogits, int tableStride) {
         for (int s = 0; s < nSeqs; s++) {
             target.put(blockTables() + s * tableStride, batch.blockTables()[s]);
         }
+        int nPenalties = 0;
+        for (int i = 0; i < nSamples; i++) {
+            Sampler sampler = batch.samplers()[i];
+            row(sampler, nPenalties).write(target, samplingRows() + i * SamplingRow.INTS);
+            if (sampler.nPenalties() > 0) {
+                target.put(penalties() + nPenalties * SamplingRow.PENALTY_INTS, sampler.penalties(), 0,
+                        sampler.nPenalties() * SamplingRow.PENALTY_INTS);
+                nPenalties += sampler.nPenalties();
+            }
+        }
+    }
+
+    private static SamplingRow row(Sampler sampler, int firstPenalty) {
+        SamplingParams params = sampler.params();
+        return new SamplingRow(sampler.seed(), sampler.index(), params.temperature(), params.topK(), params.topP(),
+                params.minP(), params.repetitionPenalty(), params.presencePenalty(), params.frequencyPenalty(),
+                firstPenalty, sampler.nPenalties());
     }
 }

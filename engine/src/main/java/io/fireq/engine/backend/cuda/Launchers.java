@@ -4,12 +4,12 @@ import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.backend.Backend.Epilogue;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaStream;
-import io.fireq.kernels.elementwise.ArgmaxRows;
 import io.fireq.kernels.elementwise.EmbeddingGather;
 import io.fireq.kernels.elementwise.QuantizeRows;
 import io.fireq.kernels.elementwise.RmsNormQuantize;
 import io.fireq.kernels.elementwise.RopeAppendKv;
 import io.fireq.kernels.gemm.LinearWeight;
+import io.fireq.kernels.sampling.SampleRows;
 
 /**
  * The one place that knows which kernel runs an operation. What it launches may depend on shapes, formats and the
@@ -23,7 +23,7 @@ final class Launchers {
     private final LinearLayers linearLayers;
     private final RopeAppendKv ropeAppendKv;
     private final PagedAttentionLayers attentionLayers;
-    private final ArgmaxRows argmaxRows;
+    private final SampleRows sampleRows;
 
     Launchers(CudaContext context, CudaStream stream, LinearLayers linearLayers,
             PagedAttentionLayers attentionLayers) {
@@ -34,7 +34,7 @@ final class Launchers {
         this.linearLayers = linearLayers;
         ropeAppendKv = new RopeAppendKv(context);
         this.attentionLayers = attentionLayers;
-        argmaxRows = new ArgmaxRows(context);
+        sampleRows = new SampleRows(context);
     }
 
     void embed(StepInputs inputs, CudaWeight table, CudaRows out) {
@@ -48,7 +48,7 @@ final class Launchers {
                     table.k(), out.values());
         } else {
             embeddingGather.launchInt4(stream, inputs.tokenIds(), w.codes(), w.groupScales(), w.rowScales(),
-                    w.magnitudes(), nTokens, table.n(), table.k(), w.groupSize(), out.values());
+                    w.values(), nTokens, table.n(), table.k(), w.groupSize(), out.values());
         }
     }
 
@@ -69,7 +69,7 @@ final class Launchers {
             CudaQuantizedRows query) {
         AttentionSpec spec = attention.spec();
         ropeAppendKv.launch(stream, cache.isSymmetric(), qkv.values(), inputs.positions(), inputs.slots(),
-                attention.cos(), attention.sin(), attention.kSmooth(), inputs.layout().nTokens(), spec.nHeads(),
+                attention.cos(), attention.sin(), attention.kSmooth(), spec.hadamardBlock(), inputs.layout().nTokens(), spec.nHeads(),
                 cache.layers().get(spec.layer()), query.codes(), query.scales());
     }
 
@@ -79,7 +79,7 @@ final class Launchers {
         attentionLayers.launch(inputs, query, spec, cache.layers().get(spec.layer()), out);
     }
 
-    /** Final norm of the chosen rows, output head, and the most likely token of each. */
+    /** Final norm of the chosen rows, output head, and the token of each where the batch has samplers. */
     void logits(StepInputs inputs, CudaRows hidden, CudaVector normWeight, float epsilon, CudaWeight head,
             StepOutputs outputs) {
         int nLogits = inputs.layout().nLogits();
@@ -87,6 +87,9 @@ final class Launchers {
         rmsNormQuantize.launchRows(stream, hidden.values(), inputs.logitRows(), normWeight.values(), epsilon, nLogits,
                 head.k(), outputs.codes(), outputs.scales());
         linearLayers.launchFloat(outputs.codes(), outputs.scales(), nLogits, head, outputs.logits());
-        argmaxRows.launch(stream, outputs.logits(), nLogits, head.n(), outputs.mostLikely());
+        if (inputs.layout().nSamples() > 0) {
+            sampleRows.launch(stream, outputs.logits(), inputs.samplingRows(), inputs.penalties(), nLogits, head.n(),
+                    outputs.tokens());
+        }
     }
 }

@@ -38,6 +38,11 @@ final class PagedAttentionLayers implements AutoCloseable {
      * @param maxPositions positions of the longest sequence
      */
     private record Shape(PagedKvLayout layout, int nHeads, int maxTokens, int maxPositions) {
+        /** The longest sequence, or a whole step of new prompts: what one launch expands. */
+        int expandedPositions() {
+            return Math.max(maxPositions, maxTokens);
+        }
+
         int maxSeqs() {
             return Math.min(maxTokens, MAX_SEQS);
         }
@@ -74,7 +79,7 @@ final class PagedAttentionLayers implements AutoCloseable {
                     Math.min(shape.maxPositions(), step.tableStride() * layout.kvBlockSize()), out.values());
         } else {
             Prefill prefill = prefills.computeIfAbsent(shape, s -> new Prefill(new Fp8PrefillAttention(context,
-                    s.layout(), s.nHeads(), s.maxTokens(), s.maxSeqs(), s.maxPositions())));
+                    s.layout(), s.nHeads(), s.maxTokens(), s.maxSeqs(), s.expandedPositions())));
             if (prefill.preparedStep != inputs.step()) {
                 prefill.kernel.prepare(stream, inputs.hostCuSeqlens(), inputs.hostKvLens());
                 prefill.preparedStep = inputs.step();

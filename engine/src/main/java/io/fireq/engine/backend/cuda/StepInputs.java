@@ -29,7 +29,7 @@ final class StepInputs implements AutoCloseable {
     /** Queues the copy; the batch may be changed on return. */
     void upload(Batch batch) {
         InputLayout next = InputLayout.of(batch);
-        int byteSize = Math.multiplyExact(next.size(), Integer.BYTES);
+        int byteSize = Math.multiplyExact(next.size(batch), Integer.BYTES);
         if (pinned != null) {
             copied.synchronize();
         }
@@ -38,7 +38,8 @@ final class StepInputs implements AutoCloseable {
                 pinned.close();
                 pinned = null;
             }
-            pinned = context.allocatePinned("step inputs", Math.max(byteSize, 1 << 16));
+            // Twice what is needed: lists of penalties grow with every step.
+            pinned = context.allocatePinned("step inputs", Math.max(Math.multiplyExact(byteSize, 2), 1 << 16));
         }
         next.write(batch, pinned.bytes().asIntBuffer());
         device.atLeast(pinned.byteSize()).uploadAsync(stream, 0, pinned, byteSize);
@@ -101,6 +102,17 @@ final class StepInputs implements AutoCloseable {
     /** {@code [nSeqs, tableStride]} i32. */
     DeviceBuffer blockTables() {
         return section(layout.blockTables(), layout.nSeqs() * layout.tableStride(), "block tables");
+    }
+
+    /** {@code [nSamples]} of {@code SamplingRow}. */
+    DeviceBuffer samplingRows() {
+        return section(layout.samplingRows(), layout.penalties() - layout.samplingRows(), "sampling rows");
+    }
+
+    /** The lists that the sampling rows refer to, from here to the end of the buffer. */
+    DeviceBuffer penalties() {
+        long offset = (long) layout.penalties() * Integer.BYTES;
+        return device.get().slice(offset, device.get().byteSize() - offset, "penalties");
     }
 
     private DeviceBuffer section(int firstInt, int ints, String label) {

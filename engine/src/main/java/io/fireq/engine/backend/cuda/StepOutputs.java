@@ -12,7 +12,7 @@ final class StepOutputs implements AutoCloseable {
     private final ScratchBuffer codes;
     private final ScratchBuffer scales;
     private final ScratchBuffer logits;
-    private final ScratchBuffer mostLikely;
+    private final ScratchBuffer tokens;
     private PinnedBuffer pinned;
 
     StepOutputs(CudaContext context, CudaStream stream, DeviceMemory memory, Runnable moving) {
@@ -21,7 +21,7 @@ final class StepOutputs implements AutoCloseable {
         codes = new ScratchBuffer(memory, stream, "head input codes", moving);
         scales = new ScratchBuffer(memory, stream, "head input scales", moving);
         logits = new ScratchBuffer(memory, stream, "logits", moving);
-        mostLikely = new ScratchBuffer(memory, stream, "most likely tokens", moving);
+        tokens = new ScratchBuffer(memory, stream, "tokens", moving);
     }
 
     /** Makes room for {@code nLogits} rows; called before kernels are queued, for it may allocate. */
@@ -29,7 +29,7 @@ final class StepOutputs implements AutoCloseable {
         codes.atLeast((long) nLogits * hiddenSize);
         scales.atLeast((long) nLogits * Float.BYTES);
         logits.atLeast((long) nLogits * vocabSize * Float.BYTES);
-        mostLikely.atLeast((long) nLogits * Integer.BYTES);
+        tokens.atLeast((long) nLogits * Integer.BYTES);
         int byteSize = Math.max(vocabSize * Float.BYTES, nLogits * Integer.BYTES);
         if (pinned == null || pinned.byteSize() < byteSize) {
             if (pinned != null) {
@@ -56,8 +56,8 @@ final class StepOutputs implements AutoCloseable {
     }
 
     /** {@code [nLogits]} i32, -1 where there is none. */
-    DeviceBuffer mostLikely() {
-        return mostLikely.get();
+    DeviceBuffer tokens() {
+        return tokens.get();
     }
 
     /** Waits for the step and copies one row of logits; a kernel's fault surfaces here. */
@@ -68,13 +68,13 @@ final class StepOutputs implements AutoCloseable {
         pinned.bytes().asFloatBuffer().get(target, 0, vocabSize);
     }
 
-    /** Waits for the step and returns the most likely token of each row, or -1; a kernel's fault surfaces here. */
-    int[] readMostLikely(int nLogits) {
-        mostLikely.get().downloadAsync(stream, 0, pinned, nLogits * Integer.BYTES);
+    /** Waits for the step and returns the token of each row, or -1; a kernel's fault surfaces here. */
+    int[] readTokens(int nLogits) {
+        tokens.get().downloadAsync(stream, 0, pinned, nLogits * Integer.BYTES);
         stream.synchronize();
-        int[] tokens = new int[nLogits];
-        pinned.bytes().asIntBuffer().get(tokens);
-        return tokens;
+        int[] ids = new int[nLogits];
+        pinned.bytes().asIntBuffer().get(ids);
+        return ids;
     }
 
     @Override

@@ -17,7 +17,7 @@ import java.util.List;
 
 /**
  * Brings weights to the device. Row blocks become one matrix: int4 where all are int4 with the same groups and
- * magnitudes, else e4m3, for an int4 weight is an e4m3 number by definition and loses nothing; unquantized tables become
+ * values, else e4m3, for an int4 weight is an e4m3 number by definition and loses nothing; unquantized tables become
  * bf16.
  */
 final class WeightLoader {
@@ -57,7 +57,7 @@ final class WeightLoader {
         memory.free(weight.codes());
         memory.free(weight.groupScales());
         memory.free(weight.rowScales());
-        memory.free(weight.magnitudes());
+        memory.free(weight.values());
     }
 
     /** Chooses the storage and checks that the blocks can be stacked. */
@@ -84,7 +84,7 @@ final class WeightLoader {
 
     private static boolean isLike(WeightMatrix first, WeightMatrix other) {
         return first instanceof Int4Matrix a && other instanceof Int4Matrix b && a.groupSize() == b.groupSize()
-                && Arrays.equals(a.magnitudes(), b.magnitudes());
+                && Arrays.equals(a.values(), b.values());
     }
 
     private static String name(List<WeightMatrix> rowBlocks) {
@@ -96,7 +96,7 @@ final class WeightLoader {
         Int4Matrix first = (Int4Matrix) rowBlocks.get(0);
         DeviceBuffer codes = memory.allocate(name + " codes", (long) n * first.rowBytes());
         DeviceBuffer groupScales = memory.allocate(name + " group scales", (long) n * first.groups());
-        DeviceBuffer magnitudes = memory.allocate(name + " magnitudes", 8L * Float.BYTES);
+        DeviceBuffer values = memory.allocate(name + " values", 16L * Float.BYTES);
         List<float[]> rowScales = new ArrayList<>();
         long row = 0;
         for (WeightMatrix matrix : rowBlocks) {
@@ -106,9 +106,9 @@ final class WeightLoader {
             rowScales.add(int4.rowScale());
             row += int4.n();
         }
-        staging.upload(magnitudes, 0, first.magnitudes());
+        staging.upload(values, 0, first.values());
         return LinearWeight.int4(name, n, k, first.groupSize(), codes, groupScales, rowScales(name, n, rowScales),
-                magnitudes);
+                values);
     }
 
     private LinearWeight e4m3(String name, int n, int k, List<WeightMatrix> rowBlocks) {
@@ -143,7 +143,7 @@ final class WeightLoader {
                 group = column / int4.groupSize();
                 int4.valueTable(row, group, table, 0);
             }
-            chunk.put(E4m3.encode(table[int4.code(row, column) & 15]));
+            chunk.put(E4m3.encode(table[int4.code(row, column)]));
         }
     }
 

@@ -20,13 +20,13 @@ import java.util.stream.Stream;
  * safetensors files. All tensors are row-major and little-endian.
  *
  * <pre>
- *   INT4   X.weight_packed      U8       [n, ceil(k/2)]    two's complement int4, two in a byte:
+ *   INT4   X.weight_packed      U8       [n, ceil(k/2)]    codes 0..15, two in a byte:
  *                                                          low nibble = even column, high nibble = the next one
- *          X.weight_scale       F8_E4M3  [n, k/groupSize]  σ of each group of columns
+ *          X.weight_scale       F8_E4M3  [n, k/groupSize]  σ of each group of columns, of either sign
  *          X.weight_row_scale   F32      [n]
- *          X.weight_magnitudes  F32      [8]               values behind |code| = 1..8, ascending;
- *                                                          absent where they are 1, 2, … 8
- *          w[n,k] = row_scale[n] · e4m3(sign(code) · magnitudes[|code|-1] · σ[n, k / groupSize])
+ *          X.weight_values      F32      [16]              what the codes stand for; absent where codes are
+ *                                                          two's complement: 0, 1, …, 7, −8, …, −1
+ *          w[n,k] = row_scale[n] · e4m3(values[code] · σ[n, k / groupSize])
  *
  *   FP8    X.weight_e4m3        F8_E4M3  [n, k]
  *          X.weight_row_scale   F32      [n]
@@ -43,7 +43,7 @@ public final class LinearFormat {
     static final String PACKED = ".weight_packed";
     static final String GROUP_SCALE = ".weight_scale";
     static final String ROW_SCALE = ".weight_row_scale";
-    static final String MAGNITUDES = ".weight_magnitudes";
+    static final String VALUES = ".weight_values";
     static final String E4M3 = ".weight_e4m3";
     static final String PLAIN = ".weight";
 
@@ -76,8 +76,8 @@ public final class LinearFormat {
         tensors.add(new HostTensor(layerName + GROUP_SCALE, DType.E4M3, List.of(n, weight.groups()),
                 whole(weight.scales())));
         tensors.add(HostTensor.ofFloats(layerName + ROW_SCALE, List.of(n), weight.rowScale()));
-        if (!Arrays.equals(weight.magnitudes(), Int4Matrix.uniformMagnitudes())) {
-            tensors.add(HostTensor.ofFloats(layerName + MAGNITUDES, List.of(8), weight.magnitudes()));
+        if (!Arrays.equals(weight.values(), Int4Matrix.integers())) {
+            tensors.add(HostTensor.ofFloats(layerName + VALUES, List.of(Int4Matrix.CODES), weight.values()));
         }
         return tensors;
     }
@@ -125,34 +125,27 @@ public final class LinearFormat {
         }
         requireDtype(source, scales, DType.E4M3);
         requireShape(source, scales, n, groups);
-        float[] magnitudes = Int4Matrix.uniformMagnitudes();
-        if (source.has(layerName + MAGNITUDES)) {
-            magnitudes = tensor(source, layerName + MAGNITUDES, DType.F32, 8).toFloats();
-            requireAscending(layerName + MAGNITUDES, magnitudes, source);
+        float[] values = Int4Matrix.integers();
+        if (source.has(layerName + VALUES)) {
+            values = tensor(source, layerName + VALUES, DType.F32, Int4Matrix.CODES).toFloats();
+            requireFinite(layerName + VALUES, values, source);
         }
         return new Int4Matrix(layerName, n, k, k / groups, packed, scales.data(), rowScale(layerName, n, source),
-                magnitudes);
+                values);
     }
 
     private static float[] rowScale(String layerName, int n, TensorSource source) {
         float[] scales = tensor(source, layerName + ROW_SCALE, DType.F32, n).toFloats();
-        for (int row = 0; row < n; row++) {
-            if (!Float.isFinite(scales[row])) {
-                throw source.malformed(layerName + ROW_SCALE, "'%s%s' holds %s in row %d; quantize the model again"
-                        .formatted(layerName, ROW_SCALE, scales[row], row));
-            }
-        }
+        requireFinite(layerName + ROW_SCALE, scales, source);
         return scales;
     }
 
-    private static void requireAscending(String name, float[] magnitudes, TensorSource source) {
-        float below = 0;
-        for (float magnitude : magnitudes) {
-            if (!(magnitude > below && magnitude < Float.POSITIVE_INFINITY)) {
-                throw source.malformed(name, "'%s' holds %s; required are positive values in ascending order"
-                        .formatted(name, Arrays.toString(magnitudes)) + "; quantize the model again");
+    private static void requireFinite(String name, float[] values, TensorSource source) {
+        for (int i = 0; i < values.length; i++) {
+            if (!Float.isFinite(values[i])) {
+                throw source.malformed(name, "'%s' holds %s at index %d; quantize the model again"
+                        .formatted(name, values[i], i));
             }
-            below = magnitude;
         }
     }
 

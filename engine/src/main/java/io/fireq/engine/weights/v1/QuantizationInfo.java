@@ -88,8 +88,9 @@ public record QuantizationInfo(String profile, int groupSize, KvCache kvCache, M
         String method = json.requireString(METHOD_KEY);
         if (!method.equals(METHOD)) {
             throw new UnsupportedModelException(
-                    "%s: the weights are quantized by '%s'; supported are unquantized checkpoints and '%s'; use the "
-                            .formatted(config.path(), method, METHOD) + "original checkpoint, FireQ quantizes it");
+                    ("%s: the weights are quantized by '%s'; supported here are unquantized checkpoints and '%s'; convert "
+                            + "GPTQ, AWQ and compressed-tensors with 'fireq import', or use the original checkpoint")
+                            .formatted(config.path(), method, METHOD));
         }
         int version = json.requireInt("format_version", 1, Integer.MAX_VALUE);
         if (version != FORMAT_VERSION) {

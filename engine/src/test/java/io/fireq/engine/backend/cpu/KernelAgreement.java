@@ -46,7 +46,7 @@ final class KernelAgreement {
             int n = shape[0];
             int k = shape[1];
             Int4Weight int4 =
-                    Int4Weight.of(TestMatrices.int4(n, k, shape[2], TestMatrices.CUSTOM_MAGNITUDES, SEED + k));
+                    Int4Weight.of(TestMatrices.int4(n, k, shape[2], TestMatrices.UNEVEN_VALUES, SEED + k));
             E4m3Matrix e4m3 = TestMatrices.e4m3(n, k, SEED + k);
             for (int m : new int[] {1, 2, 4, 7}) {
                 float[] x = e4m3Values(m * k);

@@ -12,7 +12,8 @@ import org.junit.jupiter.api.Test;
 class CudaBackendProviderTest {
     private static final EngineOptions OPTIONS = EngineOptions.of("model");
     private static final CudaDevice H100 =
-            new CudaDevice(0, "NVIDIA H100", 9, 0, 132, 232_448, 50 << 20, 80L << 30, 12_080);
+            new CudaDevice(0, "NVIDIA H100", 9, 0, 132, 232_448, 50 << 20, 80L << 30, 12_080, 1_980_000,
+                    2_619_000, 5120);
 
     @Test
     void passes_the_probes_reason_on() {

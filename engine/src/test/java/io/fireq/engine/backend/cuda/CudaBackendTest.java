@@ -59,14 +59,6 @@ class CudaBackendTest extends BackendContractTest {
     }
 
     @Test
-    void refuses_hadamard_blocks_until_it_has_a_kernel_for_them() {
-        float[] angles = new float[4];
-        assertThatThrownBy(() -> opened.attention(new AttentionSpec(3, 2, 1, 8, angles, angles, null, 8)))
-                .isInstanceOf(FireqException.class).hasMessageContaining("layer 3")
-                .hasMessageContaining("Hadamard blocks of 8").hasMessageContaining("--kv-hadamard 0");
-    }
-
-    @Test
     void refuses_what_only_the_cpu_computes() {
         assertThatThrownBy(() -> CudaBackend.open(Numerics.FLOAT32, false)).isInstanceOf(FireqException.class)
                 .hasMessageContaining("FLOAT32").hasMessageContaining("set the device to cpu");
@@ -89,7 +81,7 @@ class CudaBackendTest extends BackendContractTest {
     void frees_what_it_allocated() {
         int before = opened.context().liveBuffers().size();
         opened.weight(List.of(TestMatrices.e4m3(11, 13, 1), TestMatrices.int4(5, 13, 13,
-                TestMatrices.CUSTOM_MAGNITUDES, 2)));
+                TestMatrices.UNEVEN_VALUES, 2)));
         opened.vector(new float[7]);
         opened.kvCache(new KvCacheSpec(2, 1, 8, 3, 4, new KvFormat(KvFormat.Kind.ASYMMETRIC, 8)));
         assertThat(opened.allocations()).hasSize(4).anyMatch(label -> label.startsWith("'KV cache of 12 tokens"));

@@ -1,6 +1,7 @@
 package io.fireq.engine.backend.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import io.fireq.engine.api.EngineOptions.CpuKernelChoice;
 import io.fireq.engine.api.Numerics;
@@ -95,6 +96,33 @@ class CudaModelTest {
             assertThat(recording.recordedGraphs()).isGreaterThanOrEqualTo(4);
             for (int i = 0; i < wanted.size(); i++) {
                 assertThat(actual.get(i)).as("logits row %d, seed %d", i, SEED).containsExactly(wanted.get(i));
+            }
+        }
+    }
+
+    @Test
+    void a_replayed_step_refuses_what_the_model_cannot_compute_and_the_next_one_is_right() {
+        LlamaModel.Limits limits = new LlamaModel.Limits(11, 128, N_SEQS * 32, 4);
+        int[] one = {0};
+        float[] wanted = null;
+        for (boolean disturbed : new boolean[] {false, true}) {
+            try (CudaBackend recording = CudaBackend.open(Numerics.QUANTIZED, true)) {
+                LlamaModel model = load(recording, limits, new SyntheticWeights(SEED));
+                ModelRunner runner = new ModelRunner(model, limits, N_SEQS);
+                for (int token = 0; token < 4; token++) {
+                    runner.decode(one, new int[] {token});
+                }
+                assertThat(recording.recordedGraphs()).isEqualTo(1);
+                if (disturbed) {
+                    assertThatIllegalArgumentException()
+                            .isThrownBy(() -> new ModelRunner(model, limits, N_SEQS).decode(one, new int[] {VOCAB_SIZE}))
+                            .withMessageContaining("token id 301");
+                }
+                float[] logits = runner.decode(one, new int[] {4})[0];
+                if (disturbed) {
+                    assertThat(logits).containsExactly(wanted);
+                }
+                wanted = logits;
             }
         }
     }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.fireq.engine.backend.BackendChecks;
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.sampling.Sampler;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
@@ -41,9 +42,11 @@ class DecodePaddingTest {
 
     @Test
     void added_rows_are_sequences_of_one_token_in_the_block_that_nobody_owns() {
+        Sampler first = Sampler.greedy();
+        Sampler second = Sampler.greedy();
         Batch batch = new Batch(new int[] {7, 8, 9}, new int[] {4, 0, 21}, new int[] {12, 0, 29},
                 new int[] {0, 1, 2, 3}, new int[] {5, 1, 22}, new int[][] {{2, 3}, {0}, {5, 6, 4, 1, 7, 8}},
-                new int[] {0, 2});
+                new int[] {0, 2}, new Sampler[] {first, second});
         Batch padded = DecodePadding.pad(batch, 5, 11, 4);
         BackendChecks.batch(padded);
         assertThat(padded.tokenIds()).containsExactly(7, 8, 9, 0, 0);
@@ -53,6 +56,8 @@ class DecodePaddingTest {
         assertThat(padded.blockTables()[2]).containsExactly(5, 6, 4, 1, 7, 8);
         assertThat(padded.blockTables()[4]).containsExactly(11);
         assertThat(padded.logitRows()).containsExactly(0, 2, 0, 0, 0);
-        assertThat(InputLayout.of(padded)).isEqualTo(new InputLayout(5, 5, 5, 16));
+        assertThat(InputLayout.of(padded)).isEqualTo(new InputLayout(5, 5, 5, 5, 16));
+        assertThat(padded.samplers()).startsWith(first, second).doesNotContainNull()
+                .allMatch(sampler -> sampler.params().temperature() == 0);
     }
 }

@@ -1,23 +1,39 @@
 package io.fireq.engine.backend.cuda;
 
+import io.fireq.engine.api.SamplingParams;
 import io.fireq.engine.backend.Backend;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.model.LlamaModel;
+import io.fireq.engine.sampling.Sampler;
 import java.util.Arrays;
+import java.util.OptionalLong;
 import java.util.stream.IntStream;
 
-/** Drives a model directly: some sequences, each with KV blocks of its own. */
+/**
+ * Drives a model directly: some sequences, each with KV blocks of its own. Every step also draws tokens, which must be
+ * those that the host draws from the same logits; they are then forgotten.
+ */
 final class ModelRunner {
     private final LlamaModel model;
     private final LlamaModel.Limits limits;
     private final int blocksPerSeq;
     private final int[] lengths;
+    private final Sampler[] samplers;
 
     ModelRunner(LlamaModel model, LlamaModel.Limits limits, int nSeqs) {
         this.model = model;
         this.limits = limits;
         this.blocksPerSeq = limits.nKvBlocks() / nSeqs;
         this.lengths = new int[nSeqs];
+        this.samplers = IntStream.range(0, nSeqs).mapToObj(this::sampler).toArray(Sampler[]::new);
+    }
+
+    /** Sequences draw in different ways, the first one greedily. */
+    private Sampler sampler(int seq) {
+        return seq == 0
+                ? Sampler.greedy()
+                : new Sampler(new SamplingParams(0.5f * seq, seq % 2 * 20, 0.9f, 0.01f, 1 + 0.1f * (seq % 3), 0, 0,
+                        OptionalLong.of(seq)), 0, new int[] {seq}, model.config().vocabSize());
     }
 
     /** Appends tokens to one sequence, in chunks; logits of the last. */
@@ -59,16 +75,19 @@ final class ModelRunner {
             tables[i] = IntStream.range(firstBlock, firstBlock + nBlocks).toArray();
             logitRows[i] = row - 1;
         }
-        Backend.Logits logits = model.forward(new Batch(ids, positions, slots, cuSeqlens, kvLens, tables, logitRows));
+        Sampler[] samplers = IntStream.of(seqs).mapToObj(seq -> this.samplers[seq]).toArray(Sampler[]::new);
+        Backend.Logits logits = model.forward(
+                new Batch(ids, positions, slots, cuSeqlens, kvLens, tables, logitRows, samplers));
+        int[] drawn = logits.sample();
         float[][] rows = new float[seqs.length][model.config().vocabSize()];
         for (int i = 0; i < seqs.length; i++) {
             logits.copyRow(i, rows[i]);
-            int best = argMax(rows[i]);
-            int found = logits.mostLikely(i).orElse(best);
-            if (found != best) {
-                throw new AssertionError("Row %d: the device's most likely token is %d, the row's is %d".formatted(i,
-                        found, best));
+            int wanted = samplers[i].sample(rows[i].clone());
+            if (drawn[i] != wanted) {
+                throw new AssertionError("Row %d: the backend draws token %d, its sampler %d".formatted(i, drawn[i],
+                        wanted));
             }
+            samplers[i].accept(wanted);
         }
         return rows;
     }

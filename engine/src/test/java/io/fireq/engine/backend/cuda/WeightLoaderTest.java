@@ -13,7 +13,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class WeightLoaderTest {
-    private static final float[] UNIFORM = Int4Matrix.uniformMagnitudes();
+    private static final float[] UNIFORM = Int4Matrix.integers();
     private static final WeightMatrix INT4 = TestMatrices.int4(5, 64, 32, UNIFORM, 1);
 
     @Test
@@ -24,7 +24,7 @@ class WeightLoaderTest {
         assertThat(WeightLoader.storage(List.of(INT4, TestMatrices.int4(7, 64, 64, UNIFORM, 2))))
                 .isEqualTo(Storage.E4M3);
         assertThat(WeightLoader.storage(
-                List.of(INT4, TestMatrices.int4(7, 64, 32, TestMatrices.CUSTOM_MAGNITUDES, 2)))).isEqualTo(Storage.E4M3);
+                List.of(INT4, TestMatrices.int4(7, 64, 32, TestMatrices.UNEVEN_VALUES, 2)))).isEqualTo(Storage.E4M3);
         assertThat(WeightLoader.storage(List.of(INT4, TestMatrices.e4m3(7, 64, 2)))).isEqualTo(Storage.E4M3);
         assertThat(WeightLoader.storage(List.of(TestMatrices.bf16(7, 64, 2)))).isEqualTo(Storage.BF16_TABLE);
     }
@@ -39,7 +39,7 @@ class WeightLoaderTest {
     /** An int4 weight is an e4m3 number times its row's scale, so its e4m3 code says all. */
     @Test
     void e4m3_codes_of_int4_weights_are_exact_in_chunks_of_any_size() {
-        Int4Matrix int4 = TestMatrices.int4(9, 43 * 2, 43, TestMatrices.CUSTOM_MAGNITUDES, 3);
+        Int4Matrix int4 = TestMatrices.int4(9, 43 * 2, 43, TestMatrices.UNEVEN_VALUES, 3);
         int size = int4.n() * int4.k();
         for (int chunkSize : new int[] {1, 7, 86, 100, size}) {
             ByteBuffer codes = ByteBuffer.allocate(size);

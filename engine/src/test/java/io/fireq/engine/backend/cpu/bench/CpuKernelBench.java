@@ -65,7 +65,7 @@ final class CpuKernelBench {
 
     private Backend.Weight int4(int n, int k, int seed) {
         return backend.weight(
-                List.<WeightMatrix>of(TestMatrices.int4(n, k, 128, Int4Matrix.uniformMagnitudes(), seed)));
+                List.<WeightMatrix>of(TestMatrices.int4(n, k, 128, Int4Matrix.integers(), seed)));
     }
 
     public static void main(String[] args) throws IOException {

@@ -1,0 +1,2 @@
+/** How long kernels take on the device. */
+package io.fireq.kernels.bench;

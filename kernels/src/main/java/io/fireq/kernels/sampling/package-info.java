@@ -1,0 +1,2 @@
+/** From logits to tokens on the device. */
+package io.fireq.kernels.sampling;
