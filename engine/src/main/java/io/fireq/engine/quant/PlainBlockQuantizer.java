@@ -60,8 +60,8 @@ final class PlainBlockQuantizer implements BlockQuantizer {
         for (LayerRounding.Rounded rounded : rounding.round(fullNames, weights, k, null)) {
             Map<String, Double> measures = new TreeMap<>();
             measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
-            measures.put("clip_share", rounded.clipShare());
-            measures.put("normal_levels", rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
+            measures.put(Measures.CLIP_SHARE, rounded.clipShare());
+            measures.put(Measures.NORMAL_LEVELS, rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
             matrices.add(rounded.matrix());
             reports.add(new TensorReport(rounded.matrix().name(), "int4", rounded.matrix().groupSize(), measures));
         }
