@@ -5,7 +5,9 @@ import io.fireq.engine.api.Numerics;
 import io.fireq.engine.backend.KvFormat;
 import io.fireq.engine.backend.cpu.CpuBackend;
 import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.quant.calibration.BlockObserver;
 import io.fireq.engine.quant.calibration.BlockRunner;
+import io.fireq.engine.quant.calibration.Observation;
 import io.fireq.engine.quant.smoothing.BlockWeights;
 import io.fireq.engine.weights.Checkpoint;
 import java.nio.file.Path;
@@ -51,15 +53,35 @@ final class SmallModel {
         return this;
     }
 
-    /** {@code [tokens, vocabSize]}. */
-    float[] logits(int... tokens) {
+    /** What flows through a layer of this model, if it came first. */
+    Observation observe(BlockWeights block, int... tokens) {
+        BlockObserver observer = new BlockObserver(config, block.keySmooth(), hadamardBlock, tokens.length);
+        try (BlockRunner runner = runner(tokens.length)) {
+            ReferenceWeights.load(runner, block);
+            observer.watch(runner, embed(tokens), tokens.length, (place, input, nTokens) -> {});
+        }
+        return observer.observation();
+    }
+
+    private BlockRunner runner(int windowLen) {
+        return new BlockRunner(CpuBackend.create(Numerics.FLOAT32, 1, CpuKernelChoice.PLAIN), config,
+                new KvFormat(KvFormat.Kind.FLOAT32, config.headDim()), hadamardBlock, windowLen);
+    }
+
+    private float[] embed(int... tokens) {
         int hiddenSize = config.hiddenSize();
         float[] hidden = new float[tokens.length * hiddenSize];
         for (int t = 0; t < tokens.length; t++) {
             System.arraycopy(embedding, tokens[t] * hiddenSize, hidden, t * hiddenSize, hiddenSize);
         }
-        try (BlockRunner runner = new BlockRunner(CpuBackend.create(Numerics.FLOAT32, 1, CpuKernelChoice.PLAIN), config,
-                new KvFormat(KvFormat.Kind.FLOAT32, config.headDim()), hadamardBlock, tokens.length)) {
+        return hidden;
+    }
+
+    /** {@code [tokens, vocabSize]}. */
+    float[] logits(int... tokens) {
+        int hiddenSize = config.hiddenSize();
+        float[] hidden = embed(tokens);
+        try (BlockRunner runner = runner(tokens.length)) {
             for (BlockWeights block : blocks) {
                 ReferenceWeights.load(runner, block);
                 runner.begin(tokens.length, hidden);
