@@ -94,7 +94,8 @@ final class LayerRounding {
      */
     Steps steps(int k, float[] gram, long tokens) {
         // Few tokens say little about how channels go together: with fewer than k, H has directions of no weight at all.
-        float[] damped = damped(gram, k, options.damping() + (double) k / tokens);
+        double doubt = (double) k / tokens;
+        float[] damped = damped(gram, k, options.damping() + doubt, Math.max(0, doubt - 1));
         int[] order = options.has(Part.ACTIVATION_ORDER) ? descending(damped, k) : null;
         float[] triangle = options.has(Part.GPTQ)
                 ? math.inverseCholesky(order == null ? damped : permuted(damped, k, order), k, 0)
@@ -136,13 +137,18 @@ final class LayerRounding {
         return energy;
     }
 
-    private static float[] damped(float[] gram, int k, double relative) {
+    /**
+     * @param relative added to each element of the diagonal, relative to it
+     * @param even     added to all alike, relative to their mean: fewer tokens than channels do not tell how large each
+     *                 channel is, and one that happens to be small in them must not count for nothing
+     */
+    private static float[] damped(float[] gram, int k, double relative, double even) {
         float[] damped = gram.clone();
         double mean = 0;
         for (int i = 0; i < k; i++) {
             mean += gram[i * k + i] / k;
         }
-        double floor = mean > 0 ? 1e-6 * mean : 1; // a dead channel must not make H singular
+        double floor = mean > 0 ? (1e-6 + even) * mean : 1; // a dead channel must not make H singular
         for (int i = 0; i < k; i++) {
             damped[i * k + i] = (float) (gram[i * k + i] * (1 + relative) + floor);
         }
