@@ -3,7 +3,7 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.BlockObserver;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.calibration.Observation;
 import io.fireq.engine.quant.calibration.Place;
 import io.fireq.engine.quant.smoothing.BlockWeights;
@@ -44,7 +44,7 @@ final class PaperBlockQuantizer implements BlockQuantizer {
         BlockWeights weights = original.copy();
         Observation observation = set == null ? null : watchAll(original);
         smoothing.apply(weights, observation);
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         if (observation != null) {
             Observation asItCame = watchFirst(original);
             Observation smoothed = watchFirst(weights);

@@ -1,7 +1,7 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.model.ModelConfig;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.smoothing.BlockWeights;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.quant.smoothing.PowerOfTwoScaling;
@@ -51,7 +51,7 @@ final class PlainBlockQuantizer implements BlockQuantizer {
         add(layer, List.of(LayerNames.GATE, LayerNames.UP), hiddenSize, matrices, reports, weights.gate(),
                 weights.up());
         add(layer, List.of(LayerNames.DOWN), config.ffnSize(), matrices, reports, weights.down());
-        return new QuantizedBlock(matrices, BlockTensors.of(layer, weights), reports, new ChannelMagnitudes());
+        return new QuantizedBlock(matrices, BlockTensors.of(layer, weights), reports, new SmoothingMagnitudes());
     }
 
     private void add(int layer, List<String> names, int k, List<WeightMatrix> matrices, List<TensorReport> reports,

@@ -5,7 +5,7 @@ import io.fireq.engine.backend.KvFormat;
 import io.fireq.engine.backend.cpu.CpuBackend;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.quant.smoothing.ResidualRotation;
 import io.fireq.engine.tensor.Bf16;
@@ -171,7 +171,7 @@ final class QuantizationRun {
                         BlockSmoothing.hadamardBlock(options, config)),
                 calibration.facts(options, math.description()), List.of(), Map.of());
         List<TensorReport> reports = new ArrayList<>();
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         try (QuantizedCheckpointWriter writer =
                 QuantizedCheckpointWriter.create(target, source.resolve("config.json"), info)) {
             for (String piece : pieces()) {
@@ -181,7 +181,7 @@ final class QuantizationRun {
             }
             reports.forEach(writer::addReport);
             if (!magnitudes.isEmpty()) {
-                Path file = work.path().resolve(ChannelMagnitudes.FILE);
+                Path file = work.path().resolve(SmoothingMagnitudes.FILE);
                 magnitudes.write(file);
                 writer.copyFile(file);
             }

@@ -3,7 +3,7 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
@@ -46,7 +46,7 @@ final class TableQuantizer {
 
     /** The final norm alone: the head is the embedding. */
     QuantizedBlock norm(float[] norm) {
-        return new QuantizedBlock(List.of(), List.of(normTensor(norm)), List.of(), new ChannelMagnitudes());
+        return new QuantizedBlock(List.of(), List.of(normTensor(norm)), List.of(), new SmoothingMagnitudes());
     }
 
     /**
@@ -110,7 +110,7 @@ final class TableQuantizer {
     }
 
     private static QuantizedBlock piece(WeightMatrix matrix, List<HostTensor> tensors, TensorReport report) {
-        return new QuantizedBlock(List.of(matrix), new ArrayList<>(tensors), List.of(report), new ChannelMagnitudes());
+        return new QuantizedBlock(List.of(matrix), new ArrayList<>(tensors), List.of(report), new SmoothingMagnitudes());
     }
 
     private static HostTensor normTensor(float[] norm) {

@@ -4,7 +4,7 @@ import io.fireq.engine.api.FireqException;
 import io.fireq.engine.json.Json;
 import io.fireq.engine.json.JsonLimits;
 import io.fireq.engine.json.JsonObject;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.SafetensorsFile;
@@ -170,9 +170,9 @@ final class WorkDirectory implements AutoCloseable {
         return measures;
     }
 
-    ChannelMagnitudes magnitudes(String piece) {
+    SmoothingMagnitudes magnitudes(String piece) {
         Path file = path.resolve(piece + ".magnitudes");
-        return Files.exists(file) ? ChannelMagnitudes.read(file) : new ChannelMagnitudes();
+        return Files.exists(file) ? SmoothingMagnitudes.read(file) : new SmoothingMagnitudes();
     }
 
     /** Removes everything: the checkpoint is complete, and what cannot be removed harms nobody. */

@@ -11,7 +11,7 @@ import io.fireq.engine.api.Numerics;
 import io.fireq.engine.api.UnsupportedModelException;
 import io.fireq.engine.eval.Perplexity;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.calibration.Place;
 import io.fireq.engine.runtime.LoadedModel;
 import io.fireq.engine.tensor.HostTensor;
@@ -163,7 +163,7 @@ class OfflineQuantizerTest {
                 new CalibrationOptions(Optional.of(directory.resolve("no such text")), 0, 0, 1)).build(), SILENT)
                         .quantize(STORIES, target);
         assertThat(reports).hasSize(1 + 7 * LAYERS).allMatch(report -> report.sqnrDb().getAsDouble() > 15);
-        assertThat(target.resolve(ChannelMagnitudes.FILE)).doesNotExist();
+        assertThat(target.resolve(SmoothingMagnitudes.FILE)).doesNotExist();
         assertThat(divergence(target)).isBetween(0.0, 1.0);
     }
 
@@ -183,7 +183,7 @@ class OfflineQuantizerTest {
         TensorReport down = report(reports, "model.layers.4.mlp.down_proj");
         assertThat(down.groupSize()).as("172 = 4 · 43 has no other").isEqualTo(172);
         assertThat(down.measures().get(Measures.RESIDUAL_ERROR)).isBetween(0.0, 0.2);
-        ChannelMagnitudes magnitudes = ChannelMagnitudes.ofCheckpoint(target).orElseThrow();
+        SmoothingMagnitudes magnitudes = SmoothingMagnitudes.ofCheckpoint(target).orElseThrow();
         for (int layer = 0; layer < LAYERS; layer++) {
             assertThat(magnitudes.before(layer, Place.MLP_GATED).orElseThrow()).hasSize(172);
             assertThat(magnitudes.after(layer, Place.KEY).orElseThrow()).hasSize(32).doesNotContain(0);

@@ -84,15 +84,15 @@ class BlockObserverTest {
 
     @Test
     void magnitudes_come_back_from_a_file() throws IOException {
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         magnitudes.put(3, Place.KEY, new float[] {1, 200}, new float[] {1, 2});
-        Path file = directory.resolve(ChannelMagnitudes.FILE);
+        Path file = directory.resolve(SmoothingMagnitudes.FILE);
         magnitudes.write(file);
-        ChannelMagnitudes read = ChannelMagnitudes.ofCheckpoint(directory).orElseThrow();
+        SmoothingMagnitudes read = SmoothingMagnitudes.ofCheckpoint(directory).orElseThrow();
         assertThat(read.before(3, Place.KEY)).hasValue(new float[] {1, 200});
         assertThat(read.after(3, Place.KEY)).hasValue(new float[] {1, 2});
         assertThat(read.after(2, Place.KEY)).isEmpty();
         assertThat(read.after(3, Place.VALUE)).isEmpty();
-        assertThat(ChannelMagnitudes.ofCheckpoint(directory.resolve("none"))).isEmpty();
+        assertThat(SmoothingMagnitudes.ofCheckpoint(directory.resolve("none"))).isEmpty();
     }
 }
