@@ -6,8 +6,6 @@ import io.fireq.engine.quant.OutputCorrection.Reference;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.BlockRunner;
 import io.fireq.engine.quant.smoothing.BlockWeights;
-import io.fireq.engine.tensor.FloatMatrix;
-import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
 import java.util.ArrayList;

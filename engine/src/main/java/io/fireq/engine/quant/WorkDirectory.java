@@ -117,21 +117,33 @@ final class WorkDirectory implements AutoCloseable {
     /** Writes a piece; it is complete when this returns, and was not before. */
     void commit(String piece, QuantizedBlock result) {
         try {
-            try (SafetensorsWriter writer = SafetensorsWriter.create(path.resolve(piece + ".safetensors"), Map.of())) {
+            Path tensors = path.resolve(piece + ".safetensors");
+            try (SafetensorsWriter writer = SafetensorsWriter.create(tensors, Map.of())) {
                 for (WeightMatrix matrix : result.matrices()) {
                     LinearFormat.encode(matrix.name(), matrix).forEach(writer::add);
                 }
                 result.tensors().forEach(writer::add);
                 writer.finish();
             }
+            force(tensors);
             if (!result.magnitudes().isEmpty()) {
-                result.magnitudes().write(path.resolve(piece + ".magnitudes"));
+                Path magnitudes = path.resolve(piece + ".magnitudes");
+                result.magnitudes().write(magnitudes);
+                force(magnitudes);
             }
             Path report = path.resolve(piece + ".json.tmp");
             Files.writeString(report, Json.write(reportMap(result)));
+            force(report);
             Files.move(report, path.resolve(piece + ".json"), StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw failed(path, e);
+        }
+    }
+
+    /** Waits until the disk has it: a report must not survive a power cut that its tensors do not. */
+    private static void force(Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.force(true);
         }
     }
 
