@@ -3,7 +3,6 @@ package io.fireq.engine.quant;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.fireq.engine.api.EngineOptions.CpuKernelChoice;
-import io.fireq.engine.quant.OutputCorrection.Corrected;
 import io.fireq.engine.quant.OutputCorrection.Reference;
 import io.fireq.engine.tensor.Int4Matrix;
 import io.fireq.engine.tensor.WeightMatrix;
@@ -97,9 +96,8 @@ class CalibratedRoundingTest {
     @Test
     void matrices_with_one_input_share_a_table() {
         float[] x = correlated();
-        float[][] matrices = {gaussian(N * K, 0.05), gaussian(N * K, 0.5)};
-        List<LayerRounding.Rounded> rounded = rounding(0.1, Part.NORMAL_LEVELS, Part.GPTQ)
-                .round(List.of("a", "b"), matrices, K, moments(x, null, 0));
+        List<LayerRounding.Rounded> rounded = rounding(0.1, Part.NORMAL_LEVELS, Part.GPTQ).round(List.of("a", "b"),
+                matrices(gaussian(N * K, 0.05), gaussian(N * K, 0.5)), K, moments(x, null, 0));
         assertThat(rounded.get(0).matrix().values()).isEqualTo(rounded.get(1).matrix().values());
         assertThat(rounded).extracting(r -> r.matrix().name()).containsExactly("a", "b");
     }
@@ -129,8 +127,8 @@ class CalibratedRoundingTest {
         float[] x = gaussian(K, 1);
         Moments moments = new Moments(math, K, 0);
         moments.add(x, null, 1, false);
-        Int4Matrix rounded = rounding(0.1, Part.GPTQ, Part.REFINEMENT)
-                .round(List.of("w"), new float[][] {weights}, K, moments).get(0).matrix();
+        Int4Matrix rounded = rounding(0.1, Part.GPTQ, Part.REFINEMENT).round(List.of("w"), matrices(weights), K, moments)
+                .get(0).matrix();
         requireFinite(rounded);
         assertThat(Sqnr.decibels(weights, rounded)).isGreaterThan(15);
     }
@@ -143,30 +141,28 @@ class CalibratedRoundingTest {
         for (int i = 0; i < actual.length; i++) {
             actual[i] *= i % K % 2 == 0 ? 0.8f : 1.1f; // linear: can be put right by the weights
         }
-        Corrected byInput = new OutputCorrection(math).correct(new float[][] {weights}, moments(actual, wanted, K),
-                Reference.INPUT);
+        Result byInput = correct(weights, moments(actual, wanted, K), Reference.INPUT);
         assertThat(byInput.pull()).isFinite();
         double before = difference(weights, actual, weights, wanted);
-        assertThat(difference(byInput.weights()[0], actual, weights, wanted)).isLessThan(0.1 * before);
+        assertThat(difference(byInput.weights(), actual, weights, wanted)).isLessThan(0.1 * before);
 
         float[] outputs = product(wanted, weights);
-        Corrected byOutput = new OutputCorrection(math).correct(new float[][] {weights}, moments(actual, outputs, N),
-                Reference.OUTPUT);
-        assertThat(difference(byOutput.weights()[0], actual, weights, wanted)).isLessThan(0.1 * before);
+        Result byOutput = correct(weights, moments(actual, outputs, N), Reference.OUTPUT);
+        assertThat(difference(byOutput.weights(), actual, weights, wanted)).isLessThan(0.1 * before);
     }
 
     @Test
     void correction_leaves_weights_that_noise_alone_could_change() {
         float[] weights = gaussian(N * K, 0.05);
         float[] x = correlated();
-        Corrected same = new OutputCorrection(math).correct(new float[][] {weights}, moments(x, x, K), Reference.INPUT);
-        assertThat(difference(same.weights()[0], x, weights, x)).isLessThan(1e-6 * energy(product(x, weights)));
+        Result same = correct(weights, moments(x, x, K), Reference.INPUT);
+        assertThat(difference(same.weights(), x, weights, x)).isLessThan(1e-6 * energy(product(x, weights)));
         // Eight tokens cannot tell what 96 weights should be: none are held out here, so nothing is judged.
         Moments few = new Moments(math, K, K);
         few.add(x, gaussian(8 * K, 1), 8, false);
-        Corrected kept = new OutputCorrection(math).correct(new float[][] {weights}, few, Reference.INPUT);
+        Result kept = correct(weights, few, Reference.INPUT);
         assertThat(kept.pull()).isInfinite();
-        assertThat(kept.weights()[0]).isSameAs(weights);
+        assertThat(kept.weights()).isEqualTo(weights);
     }
 
     private Int4Matrix round(float[] weights, float[] x, Part... parts) {
@@ -174,8 +170,19 @@ class CalibratedRoundingTest {
     }
 
     private Int4Matrix round(float[] weights, float[] x, double damping, Part... parts) {
-        return rounding(damping, parts).round(List.of("w"), new float[][] {weights}, K, moments(x, null, 0)).get(0)
-                .matrix();
+        return rounding(damping, parts).round(List.of("w"), matrices(weights), K, moments(x, null, 0)).get(0).matrix();
+    }
+
+    private static float[][] matrices(float[]... weights) {
+        return weights;
+    }
+
+    private record Result(float[] weights, double pull) {}
+
+    private Result correct(float[] weights, Moments moments, Reference reference) {
+        OutputCorrection.Corrected corrected =
+                new OutputCorrection(math).correct(matrices(weights), moments, reference);
+        return new Result(corrected.weights()[0], corrected.pull());
     }
 
     private LayerRounding rounding(double damping, Part... parts) {
