@@ -10,6 +10,7 @@ import io.fireq.engine.api.FireqException;
 import io.fireq.engine.api.Numerics;
 import io.fireq.engine.api.UnsupportedModelException;
 import io.fireq.engine.eval.Perplexity;
+import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
 import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.calibration.Place;
@@ -28,6 +29,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Random;
 import java.util.TreeMap;
 import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
@@ -260,6 +262,54 @@ class OfflineQuantizerTest {
             assertThat(report(reports, "model.layers.1.self_attn.o_proj").sqnrDb()).as("exact").isEmpty();
             assertThat(divergence(target, source)).isBetween(0.0, 1.0);
         }
+    }
+
+    @Test
+    void odd_sizes_are_quantized_as_they_are() throws IOException {
+        Path source = odd();
+        for (Profile profile : Profile.values()) {
+            Path target = directory.resolve("odd-quantized-" + profile);
+            List<TensorReport> reports = new OfflineQuantizer(options().profile(profile).build(), SILENT)
+                    .quantize(source, target);
+            assertThat(report(reports, "model.layers.1.mlp.down_proj").groupSize()).isEqualTo(33);
+            assertThat(report(reports, "model.layers.1.mlp.up_proj").groupSize()).isEqualTo(20);
+            assertThat(divergence(target, source)).isBetween(0.0, 1.0);
+        }
+    }
+
+    /** Two layers of 20 channels, 3 heads of 10, one for K and V, and an MLP of 33. */
+    private Path odd() throws IOException {
+        Path target = Files.createDirectory(directory.resolve("odd"));
+        String config = Files.readString(STORIES.resolve("config.json"));
+        for (String[] size : new String[][] {{"hidden_size", "20"}, {"intermediate_size", "33"},
+            {"num_hidden_layers", "2"}, {"num_attention_heads", "3"}, {"num_key_value_heads", "1"}, {"head_dim", "10"}}) {
+            config = config.replaceFirst("\"" + size[0] + "\": \\d+", "\"" + size[0] + "\": " + size[1]);
+        }
+        Files.writeString(target.resolve("config.json"), config);
+        ModelConfig shape = ModelConfig.read(target);
+        Random random = new Random(5);
+        List<HostTensor> tensors = new ArrayList<>();
+        tensors.add(gaussian(LayerNames.EMBEDDING, random, shape.vocabSize(), 20));
+        tensors.add(gaussian(LayerNames.FINAL_NORM, random, 20));
+        for (int layer = 0; layer < 2; layer++) {
+            tensors.add(gaussian(LayerNames.block(layer) + LayerNames.INPUT_NORM, random, 20));
+            tensors.add(gaussian(LayerNames.block(layer) + LayerNames.POST_NORM, random, 20));
+            LayerNames.linears(shape, layer)
+                    .forEach(linear -> tensors.add(gaussian(linear.name(), random, linear.n(), linear.k())));
+        }
+        SafetensorsWriter.write(target.resolve("model.safetensors"), new HashMap<>(), tensors);
+        for (String file : List.of("tokenizer.json", "tokenizer_config.json")) {
+            Files.copy(STORIES.resolve(file), target.resolve(file));
+        }
+        return target;
+    }
+
+    private static HostTensor gaussian(String layerName, Random random, int... shape) {
+        float[] values = new float[Arrays.stream(shape).reduce(1, (a, b) -> a * b)];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian() * (shape.length == 1 ? 1 : 0.2f);
+        }
+        return HostTensor.ofFloats(layerName + ".weight", Arrays.stream(shape).boxed().toList(), values);
     }
 
     @Test
