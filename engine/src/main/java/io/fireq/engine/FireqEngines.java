@@ -122,6 +122,7 @@ public final class FireqEngines {
             ChatTemplate chatTemplate = ChatTemplate.load(directory, tokenizer);
             GenerationDefaults defaults = GenerationDefaults.read(directory);
             LlamaModel model = LlamaModel.load(config, checkpoint, backend, limits, kvFormat,
+                    checkpoint.quantization().map(q -> q.kvCache().hadamardBlock()).orElse(0),
                     layer -> LOG.debug("Loaded layer {} of {}", layer, config.nLayers()));
             int[] eosIds = defaults.eosIds().length > 0 ? defaults.eosIds() : config.eosIds();
             ModelInfo info = info(ModelLocator.nameOf(options.model()), config, limits,

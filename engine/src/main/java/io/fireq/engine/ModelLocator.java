@@ -158,8 +158,7 @@ final class ModelLocator {
         QuantizerOptions quantizerOptions = QuantizerOptions.DEFAULT;
         return keptOnce(source, quantizerOptions, target -> {
             LOG.info("Quantizing {} once; it is kept in {}", source, target);
-            new OfflineQuantizer(quantizerOptions, (report, done, total) -> logProgress("Quantized", done, total))
-                    .quantize(source, target);
+            new OfflineQuantizer(quantizerOptions, new ProgressLog(LOG)).quantize(source, target);
         });
     }
 

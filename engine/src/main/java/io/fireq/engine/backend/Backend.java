@@ -122,6 +122,33 @@ public interface Backend extends AutoCloseable {
     /** Final norm, quantization and output head of the batch's {@code logitRows}. */
     Logits logits(Rows hidden, Vector normWeight, float epsilon, Weight head);
 
+    // Between operations: activations in host memory, for calibration. Serving needs none of this.
+
+    /**
+     * Copies the first rows of {@code rows} to the host, once all operations so far are done.
+     *
+     * @param target {@code [nRows, width]}
+     * @throws UnsupportedOperationException if this backend keeps its activations to itself
+     */
+    default void read(Rows rows, int nRows, float[] target) {
+        throw new UnsupportedOperationException(description() + " does not hand out activations");
+    }
+
+    /** As {@link #read(Rows, int, float[])}: the real values, {@code scale · stored}. */
+    default void read(QuantizedRows rows, int nRows, float[] target) {
+        throw new UnsupportedOperationException(description() + " does not hand out activations");
+    }
+
+    /**
+     * Sets the first rows of {@code rows}, rounded as they are stored.
+     *
+     * @param source {@code [nRows, width]}
+     * @throws UnsupportedOperationException as {@link #read(Rows, int, float[])}
+     */
+    default void write(float[] source, int nRows, Rows rows) {
+        throw new UnsupportedOperationException(description() + " does not take activations");
+    }
+
     @Override
     void close();
 

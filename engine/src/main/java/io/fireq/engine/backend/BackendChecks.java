@@ -81,6 +81,10 @@ public final class BackendChecks {
         require(spec.kSmooth() == null || spec.kSmooth().length == spec.nKvHeads() * spec.headDim(),
                 "Attention: kSmooth has %d values, nKvHeads·headDim is %d",
                 spec.kSmooth() == null ? 0 : spec.kSmooth().length, spec.nKvHeads() * spec.headDim());
+        int block = spec.hadamardBlock();
+        require(block == 0 || block > 0 && Integer.bitCount(block) == 1 && spec.headDim() % block == 0,
+                "Attention: hadamardBlock=%d is neither 0 nor a power of two that divides headDim=%d", block,
+                spec.headDim());
     }
 
     public static void kvCache(KvCacheSpec spec) {

@@ -244,7 +244,7 @@ public final class KernelBench {
                     RotaryTable.of(config.ropeInverseFrequencies(), Math.max(length, config.maxPositions()));
             for (int i = 0; i < copies; i++) {
                 layers.add(on.attention(new AttentionSpec(i, config.nHeads(), config.nKvHeads(), config.headDim(),
-                        rotary.cos(), rotary.sin(), null)));
+                        rotary.cos(), rotary.sin(), null, 0)));
             }
             cache = on.kvCache(new KvCacheSpec(copies, config.nKvHeads(), config.headDim(), nSeqs * blocks(length),
                     KV_BLOCK_SIZE, new KvFormat(KvFormat.Kind.ASYMMETRIC, config.headDim())));

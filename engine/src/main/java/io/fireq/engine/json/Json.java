@@ -36,7 +36,15 @@ public final class Json {
      * @throws FireqException       when the file cannot be read
      */
     public static JsonObject readObject(Path path, JsonLimits limits) {
-        byte[] bytes = readBytes(path, limits);
+        return readObject(path, readBytes(path, limits), limits);
+    }
+
+    /**
+     * As {@link #readObject(Path, JsonLimits)}, of a document in memory.
+     *
+     * @param path where it is from, for messages
+     */
+    public static JsonObject readObject(Path path, byte[] bytes, JsonLimits limits) {
         try (JsonParser parser = parser(bytes, limits)) {
             JsonNode tree = MAPPER.readTree(parser);
             if (tree instanceof ObjectNode object) {

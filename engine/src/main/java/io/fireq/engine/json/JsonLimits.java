@@ -13,6 +13,8 @@ public record JsonLimits(int maxBytes, int maxTokens, int maxDepth, int maxStrin
     public static final JsonLimits CONFIG = new JsonLimits(8 << 20, 1 << 20, 32, 2 << 20);
     /** model.safetensors.index.json: one line for each tensor. */
     public static final JsonLimits INDEX = new JsonLimits(64 << 20, 2 << 20, 8, 1 << 16);
+    /** A line of a JSON lines file: mostly one text. */
+    public static final JsonLimits LINE = new JsonLimits(16 << 20, 1 << 16, 16, 16 << 20);
     /** tokenizer.json: vocabulary and merges. */
     public static final JsonLimits TOKENIZER = new JsonLimits(128 << 20, 16 << 20, 32, 1 << 20);
 }

@@ -19,7 +19,8 @@ final class DecoderLayer {
     private final Backend.Weight gateUp;
     private final Backend.Weight down;
 
-    DecoderLayer(ModelConfig config, int layer, RotaryTable rotary, WeightSource weights, Backend backend) {
+    DecoderLayer(ModelConfig config, int layer, RotaryTable rotary, int hadamardBlock, WeightSource weights,
+            Backend backend) {
         this.backend = backend;
         this.rmsNormEps = config.rmsNormEps();
         String prefix = "model.layers." + layer + ".";
@@ -40,7 +41,7 @@ final class DecoderLayer {
                 ? weights.tensor(kSmoothName, config.nKvHeads(), config.headDim()).toFloats()
                 : null;
         attention = backend.attention(new AttentionSpec(layer, config.nHeads(), config.nKvHeads(), config.headDim(),
-                rotary.cos(), rotary.sin(), kSmooth));
+                rotary.cos(), rotary.sin(), kSmooth, hadamardBlock));
         output = backend.weight(List.of(weights.linear(attn + "o_proj", hiddenSize, qSize)), Epilogue.RESIDUAL_ADD);
         postAttentionNorm = norm(weights, prefix + "post_attention_layernorm.weight", hiddenSize);
         gateUp = backend.weight(List.of(

@@ -27,7 +27,7 @@ public final class LlamaModel {
     private final Supplier<Backend.Logits> program = this::recompute;
 
     private LlamaModel(ModelConfig config, WeightSource weights, Backend backend, Limits limits, KvFormat kvFormat,
-            IntConsumer layerLoaded) {
+            int hadamardBlock, IntConsumer layerLoaded) {
         this.config = config;
         this.backend = backend;
         this.maxBatchTokens = limits.maxBatchTokens();
@@ -37,7 +37,7 @@ public final class LlamaModel {
         RotaryTable rotary = RotaryTable.of(config.ropeInverseFrequencies(), limits.maxModelLen());
         layers = new DecoderLayer[config.nLayers()];
         for (int i = 0; i < layers.length; i++) {
-            layers[i] = new DecoderLayer(config, i, rotary, weights, backend);
+            layers[i] = new DecoderLayer(config, i, rotary, hadamardBlock, weights, backend);
             layerLoaded.accept(i + 1);
         }
         finalNorm = backend.vector(weights.tensor("model.norm.weight", config.hiddenSize()).toFloats());
@@ -57,7 +57,17 @@ public final class LlamaModel {
      */
     public static LlamaModel load(ModelConfig config, WeightSource weights, Backend backend, Limits limits,
             KvFormat kvFormat, IntConsumer layerLoaded) {
-        return new LlamaModel(config, weights, backend, limits, kvFormat, layerLoaded);
+        return load(config, weights, backend, limits, kvFormat, 0, layerLoaded);
+    }
+
+    /**
+     * As above, with a Hadamard transform of Q and K.
+     *
+     * @param hadamardBlock {@link io.fireq.engine.backend.AttentionSpec#hadamardBlock()}
+     */
+    public static LlamaModel load(ModelConfig config, WeightSource weights, Backend backend, Limits limits,
+            KvFormat kvFormat, int hadamardBlock, IntConsumer layerLoaded) {
+        return new LlamaModel(config, weights, backend, limits, kvFormat, hadamardBlock, layerLoaded);
     }
 
     /**

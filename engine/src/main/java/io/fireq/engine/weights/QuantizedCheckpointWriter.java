@@ -52,11 +52,8 @@ public final class QuantizedCheckpointWriter implements AutoCloseable {
         this.shardBytes = shardBytes;
         this.info = info;
         this.config = Json.readObject(sourceConfig, JsonLimits.CONFIG).toMap();
+        requireFree(target);
         try {
-            if (Files.exists(this.target) && !isEmptyDirectory(this.target)) {
-                throw new FireqException("Writing checkpoint %s: it exists already; delete it or choose another path"
-                        .formatted(target));
-            }
             Files.createDirectories(this.target.getParent());
             this.work = this.target.resolveSibling(
                     "." + this.target.getFileName() + ".tmp-" + ProcessHandle.current().pid());
@@ -89,6 +86,23 @@ public final class QuantizedCheckpointWriter implements AutoCloseable {
     }
 
     /**
+     * Checks that a checkpoint can be written here, before work is spent on it.
+     *
+     * @throws FireqException if {@code target} exists and is no empty directory
+     */
+    public static void requireFree(Path target) {
+        try {
+            if (Files.exists(target) && !isEmptyDirectory(target)) {
+                throw new FireqException("Writing checkpoint %s: it exists already; delete it or choose another path"
+                        .formatted(target));
+            }
+        } catch (IOException e) {
+            throw new FireqException("Writing checkpoint %s: %s; check the directory and its permissions"
+                    .formatted(target, e), e);
+        }
+    }
+
+    /**
      * Adds the weight of a linear layer or of the embedding.
      *
      * @param layerName its name without {@code .weight}
@@ -100,6 +114,13 @@ public final class QuantizedCheckpointWriter implements AutoCloseable {
     /** Adds a tensor that is no linear layer, under its own name. */
     public void addTensor(HostTensor tensor) {
         addTogether(List.of(tensor));
+    }
+
+    /** Adds tensors as they are stored, under their own names; they stay in one file. */
+    public void addTensors(List<HostTensor> tensors) {
+        if (!tensors.isEmpty()) {
+            addTogether(tensors);
+        }
     }
 
     /** Adds a row to the error table. */

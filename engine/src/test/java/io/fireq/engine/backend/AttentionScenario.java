@@ -40,7 +40,12 @@ record AttentionScenario(AttentionSpec spec, KvFormat format, int kvBlockSize, i
         for (int i = 0; i < kSmooth.length; i++) {
             kSmooth[i] = 0.5f + random.nextFloat();
         }
-        return new AttentionSpec(layer, nHeads, nKvHeads, headDim, cos, sin, smooth ? kSmooth : null);
+        return new AttentionSpec(layer, nHeads, nKvHeads, headDim, cos, sin, smooth ? kSmooth : null, 0);
+    }
+
+    static AttentionSpec withHadamard(AttentionSpec spec, int block) {
+        return new AttentionSpec(spec.layer(), spec.nHeads(), spec.nKvHeads(), spec.headDim(), spec.cos(), spec.sin(),
+                spec.kSmooth(), block);
     }
 
     int qkvWidth() {
@@ -197,7 +202,7 @@ record AttentionScenario(AttentionSpec spec, KvFormat format, int kvBlockSize, i
         for (int c = 0; c < q.length && spec.kSmooth() != null; c++) {
             q[c] /= spec.kSmooth()[kvHead * q.length + c];
         }
-        return oracle.quantize(q);
+        return oracle.quantize(NumericsOracle.hadamard(q, spec.hadamardBlock()));
     }
 
     private double[] smoothedKey(double[] key, int head, int position) {
@@ -205,7 +210,7 @@ record AttentionScenario(AttentionSpec spec, KvFormat format, int kvBlockSize, i
         for (int c = 0; c < rotated.length && spec.kSmooth() != null; c++) {
             rotated[c] *= spec.kSmooth()[head * rotated.length + c];
         }
-        return rotated;
+        return NumericsOracle.hadamard(rotated, spec.hadamardBlock());
     }
 
     private double[][] heads(int seq, int position) {

@@ -84,6 +84,11 @@ public abstract class BackendContractTest {
         return true;
     }
 
+    /** Whether the backend transforms Q and K in Hadamard blocks. */
+    protected boolean hasHadamard() {
+        return true;
+    }
+
     private void assumeHas(KvFormat.Kind kind) {
         assumeTrue(kind != KvFormat.Kind.FLOAT32 || hasFloat32(), "this backend has no FLOAT32 KV cache");
     }
@@ -409,6 +414,31 @@ public abstract class BackendContractTest {
         AttentionScenario scenario = new AttentionScenario(AttentionScenario.spec(0, 6, 3, 64, 40, false, SEED),
                 new KvFormat(KvFormat.Kind.ASYMMETRIC, 64), 16, new int[] {33, 2}, SEED + 1);
         assertScenario(scenario, oracle, scenario.runWhole(backend, access), 2e-3);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ASYMMETRIC, 6, 3, 64, 64, 64, true", "ASYMMETRIC, 4, 2, 128, 128, 16, false",
+            "SYMMETRIC, 2, 1, 64, 32, 32, true", "ASYMMETRIC, 6, 3, 12, 6, 4, true", "FLOAT32, 2, 1, 8, 8, 2, true",
+            "ASYMMETRIC, 2, 2, 8, 8, 1, false"})
+    void attention_in_hadamard_blocks(KvFormat.Kind kind, int nHeads, int nKvHeads, int headDim, int groupSize,
+            int hadamardBlock, boolean smooth) {
+        assumeHas(kind);
+        assumeTrue(hasHadamard(), "this backend has no Hadamard transform yet");
+        AttentionSpec spec = AttentionScenario.withHadamard(
+                AttentionScenario.spec(1, nHeads, nKvHeads, headDim, 60, smooth, SEED), hadamardBlock);
+        AttentionScenario scenario = new AttentionScenario(spec, new KvFormat(kind, groupSize), 16,
+                new int[] {1, 16, 47}, SEED);
+        assertScenario(scenario, oracle, scenario.runWhole(backend, access), 2e-3);
+    }
+
+    @Test
+    void refuses_hadamard_blocks_that_do_not_fit_a_head() {
+        AttentionSpec spec = AttentionScenario.spec(0, 2, 1, 12, 4, false, SEED);
+        for (int block : new int[] {-4, 3, 8, 12, 16}) {
+            assertThatIllegalArgumentException()
+                    .isThrownBy(() -> backend.attention(AttentionScenario.withHadamard(spec, block)))
+                    .withMessageContaining("hadamardBlock=" + block).withMessageContaining("headDim=12");
+        }
     }
 
     private void assertScenario(AttentionScenario scenario, NumericsOracle oracle, Results results,

@@ -175,6 +175,21 @@ final class NumericsOracle {
         return out;
     }
 
+    /** Each block times the Hadamard matrix: entry (i, j) is −1 to the number of ones in {@code i & j}, over √block. */
+    static double[] hadamard(double[] x, int block) {
+        if (block == 0) {
+            return x;
+        }
+        double[] out = new double[x.length];
+        for (int i = 0; i < x.length; i++) {
+            for (int j = 0; j < block; j++) {
+                int sign = Integer.bitCount(i % block & j) % 2 == 0 ? 1 : -1;
+                out[i] += sign * x[i / block * block + j] / Math.sqrt(block);
+            }
+        }
+        return out;
+    }
+
     static KvVector kv(double[] x, KvFormat format) {
         int groupSize = format.kind() == KvFormat.Kind.FLOAT32 ? x.length : format.groupSize();
         int groups = x.length / groupSize;

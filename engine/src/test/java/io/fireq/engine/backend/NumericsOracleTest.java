@@ -62,7 +62,7 @@ class NumericsOracleTest {
 
     @Test
     void rotation_by_a_quarter_turns_the_first_half_into_the_second() {
-        AttentionSpec spec = new AttentionSpec(0, 1, 1, 4, new float[] {1, 0}, new float[] {0, 1}, null);
+        AttentionSpec spec = new AttentionSpec(0, 1, 1, 4, new float[] {1, 0}, new float[] {0, 1}, null, 0);
         assertThat(NumericsOracle.rope(new double[] {1, 2, 3, 4}, spec, 0)).containsExactly(1, -4, 3, 2);
     }
 

@@ -37,7 +37,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class QuantizedCheckpointWriterTest {
     private static final long SEED = 20_252;
     private static final QuantizationInfo INFO = new QuantizationInfo("best", 16,
-            new KvCache(KvCache.Kind.ASYMMETRIC, 8), Map.of("windows", 48, "corpus", "text", "gptq", true), List.of(),
+            new KvCache(KvCache.Kind.ASYMMETRIC, 8, 4), Map.of("windows", 48, "corpus", "text", "gptq", true), List.of(),
             Map.of());
     private static final TensorReport REPORT =
             new TensorReport("a", "int4", 16, Map.of(TensorReport.SQNR_DB, 19.625, "max_error", 0.25));

@@ -215,6 +215,28 @@ public final class CpuBackend implements Backend {
     }
 
     @Override
+    public void read(Rows rows, int nRows, float[] target) {
+        System.arraycopy(((CpuRows) rows).values(), 0, target, 0, nRows * rows.width());
+    }
+
+    @Override
+    public void read(QuantizedRows rows, int nRows, float[] target) {
+        CpuQuantizedRows source = (CpuQuantizedRows) rows;
+        int groupSize = rows.width() / rows.groups();
+        for (int i = 0; i < nRows * rows.width(); i++) {
+            target[i] = source.scales()[i / groupSize] * source.values()[i];
+        }
+    }
+
+    @Override
+    public void write(float[] source, int nRows, Rows rows) {
+        float[] target = ((CpuRows) rows).values();
+        for (int i = 0; i < nRows * rows.width(); i++) {
+            target[i] = rounding.store(source[i]);
+        }
+    }
+
+    @Override
     public void close() {
         workers.close();
     }

@@ -3,7 +3,10 @@ package io.fireq.engine.backend.cpu;
 import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.batch.Batch;
 
-/** What lies between the qkv layer and attention: rotation, K smoothing, Q quantization, appending K and V. */
+/**
+ * What lies between the qkv layer and attention: rotation, K smoothing, the Hadamard transform, Q quantization, appending
+ * K and V.
+ */
 final class QkvPost {
     private final Rounding rounding;
 
@@ -32,6 +35,7 @@ final class QkvPost {
                             head[c] /= spec.kSmooth()[kvHead * headDim + c];
                         }
                     }
+                    mix(head, spec);
                     query.scales()[token * query.groups() + h] = rounding.quantizeRow(head, 0, headDim, query.values(),
                             token * query.width() + h * headDim);
                 }
@@ -43,7 +47,7 @@ final class QkvPost {
         }
     }
 
-    /** K of one head, rotated and smoothed, as the cache takes and rounds it. */
+    /** K of one head, rotated, smoothed and mixed, as the cache takes and rounds it. */
     static void key(CpuRows qkv, int token, int position, AttentionSpec spec, int kvHead, float[] head) {
         int headDim = spec.headDim();
         rotate(qkv.values(), token * qkv.width() + (spec.nHeads() + kvHead) * headDim, spec, position, head);
@@ -51,6 +55,13 @@ final class QkvPost {
             for (int c = 0; c < headDim; c++) {
                 head[c] *= spec.kSmooth()[kvHead * headDim + c];
             }
+        }
+        mix(head, spec);
+    }
+
+    private static void mix(float[] head, AttentionSpec spec) {
+        if (spec.hadamardBlock() > 0) {
+            BlockHadamard.apply(head, spec.headDim(), spec.hadamardBlock());
         }
     }
 

@@ -69,7 +69,7 @@ final class Launchers {
             CudaQuantizedRows query) {
         AttentionSpec spec = attention.spec();
         ropeAppendKv.launch(stream, cache.isSymmetric(), qkv.values(), inputs.positions(), inputs.slots(),
-                attention.cos(), attention.sin(), attention.kSmooth(), 0, inputs.layout().nTokens(), spec.nHeads(),
+                attention.cos(), attention.sin(), attention.kSmooth(), spec.hadamardBlock(), inputs.layout().nTokens(), spec.nHeads(),
                 cache.layers().get(spec.layer()), query.codes(), query.scales());
     }
 

@@ -19,7 +19,7 @@ import java.util.stream.Collectors;
  *
  * <pre>{@code
  *   { "quant_method": "fireq", "format_version": 1, "profile": "best", "group_size": 128,
- *     "kv_cache": { "kind": "asymmetric", "group_size": 64 },
+ *     "kv_cache": { "kind": "asymmetric", "group_size": 64, "hadamard_block": 64 },
  *     "calibration": { free-form },
  *     "tensors": [ { "name": "model.layers.0.self_attn.q_proj", "format": "int4", "group_size": 128,
  *                    "sqnr_db": 19.6, further numbers }, … ],
@@ -46,10 +46,11 @@ public record QuantizationInfo(String profile, int groupSize, KvCache kvCache, M
     private static final int MAX_GROUP_SIZE = 1 << 20;
 
     /**
-     * @param kind      how scale and zero of a group are chosen
-     * @param groupSize channels of a head that share them
+     * @param kind          how scale and zero of a group are chosen
+     * @param groupSize     channels of a head that share them
+     * @param hadamardBlock channels of Q and K that a Hadamard transform mixes before K is stored; 0 for none
      */
-    public record KvCache(Kind kind, int groupSize) {
+    public record KvCache(Kind kind, int groupSize, int hadamardBlock) {
         public enum Kind {
             ASYMMETRIC,
             SYMMETRIC;
@@ -110,7 +111,8 @@ public record QuantizationInfo(String profile, int groupSize, KvCache kvCache, M
                 .orElseThrow(() -> json.malformed("kind", "is \"%s\"; required is one of %s".formatted(kind,
                         Arrays.stream(KvCache.Kind.values()).map(KvCache.Kind::jsonName)
                                 .collect(Collectors.joining(", ")))));
-        return new KvCache(parsed, json.requireInt("group_size", 1, MAX_GROUP_SIZE));
+        return new KvCache(parsed, json.requireInt("group_size", 1, MAX_GROUP_SIZE),
+                json.intOr("hadamard_block", 0, 0, MAX_GROUP_SIZE));
     }
 
     private static TensorReport parseReport(JsonObject json) {
@@ -146,6 +148,9 @@ public record QuantizationInfo(String profile, int groupSize, KvCache kvCache, M
         Map<String, Object> kv = new LinkedHashMap<>();
         kv.put("kind", kvCache.kind().jsonName());
         kv.put("group_size", kvCache.groupSize());
+        if (kvCache.hadamardBlock() > 0) {
+            kv.put("hadamard_block", kvCache.hadamardBlock());
+        }
         map.put("kv_cache", kv);
         map.put("calibration", calibration);
         List<Object> rows = new ArrayList<>();

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.fireq.engine.api.FireqException;
 import io.fireq.engine.api.Numerics;
+import io.fireq.engine.backend.AttentionSpec;
 import io.fireq.engine.backend.Backend;
 import io.fireq.engine.backend.BackendContractTest;
 import io.fireq.engine.backend.KvCacheSpec;
@@ -55,6 +56,11 @@ class CudaBackendTest extends BackendContractTest {
 
     @Override
     protected boolean hasFloat32() {
+        return false;
+    }
+
+    @Override
+    protected boolean hasHadamard() {
         return false;
     }
 

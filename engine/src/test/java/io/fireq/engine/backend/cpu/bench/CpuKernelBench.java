@@ -107,7 +107,7 @@ final class CpuKernelBench {
         float[] angles = new float[kvLen * HEAD_DIM / 2];
         Arrays.fill(angles, 0.7f);
         Backend.Attention attention =
-                backend.attention(new AttentionSpec(0, HEADS, KV_HEADS, HEAD_DIM, angles, angles, null));
+                backend.attention(new AttentionSpec(0, HEADS, KV_HEADS, HEAD_DIM, angles, angles, null, 0));
         Backend.KvCache cache = backend.kvCache(
                 new KvCacheSpec(1, KV_HEADS, HEAD_DIM, nBlocks, BLOCK, new KvFormat(KvFormat.Kind.ASYMMETRIC, 64)));
         backend.begin(batch);

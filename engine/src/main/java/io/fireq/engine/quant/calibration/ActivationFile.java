@@ -1,0 +1,141 @@
+package io.fireq.engine.quant.calibration;
+
+import io.fireq.engine.api.FireqException;
+import io.fireq.engine.tensor.Bf16;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * Activations {@code [nWindows, windowLen, width]} on disk, read and written a window at a time: the calibration set of a
+ * large model does not fit into memory, and the operating system caches what does.
+ *
+ * <p>One thread.
+ */
+public final class ActivationFile implements AutoCloseable {
+    private final Path path;
+    private final FileChannel channel;
+    private final Format format;
+    private final int windowSize;
+    private final ByteBuffer buffer;
+
+    /** How a value is stored. */
+    public enum Format {
+        /** Exact for what a backend keeps as bfloat16. */
+        BF16(2),
+        F32(4);
+
+        private final int bytes;
+
+        Format(int bytes) {
+            this.bytes = bytes;
+        }
+    }
+
+    private ActivationFile(Path path, Format format, int windowSize, StandardOpenOption... options) {
+        this.path = path;
+        this.format = format;
+        this.windowSize = windowSize;
+        this.buffer = ByteBuffer.allocate(Math.multiplyExact(windowSize, format.bytes)).order(ByteOrder.LITTLE_ENDIAN);
+        try {
+            channel = FileChannel.open(path, options);
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    /**
+     * Starts a file, in place of one that may be there.
+     *
+     * @param windowSize values of a window, {@code windowLen · width}
+     */
+    public static ActivationFile create(Path path, Format format, int windowSize) {
+        return new ActivationFile(path, format, windowSize, StandardOpenOption.CREATE,
+                StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.READ, StandardOpenOption.WRITE);
+    }
+
+    /** Opens a complete file for reading. */
+    public static ActivationFile open(Path path, Format format, int windowSize) {
+        return new ActivationFile(path, format, windowSize, StandardOpenOption.READ);
+    }
+
+    /** Bytes that {@code nWindows} windows take. */
+    public static long byteSize(Format format, int windowSize, int nWindows) {
+        return (long) windowSize * format.bytes * nWindows;
+    }
+
+    /** Writes the first {@code count} values of a window. */
+    public void write(int window, float[] values, int count) {
+        buffer.clear();
+        for (int i = 0; i < count; i++) {
+            if (format == Format.BF16) {
+                buffer.putShort(Bf16.encode(values[i]));
+            } else {
+                buffer.putFloat(values[i]);
+            }
+        }
+        buffer.flip();
+        try {
+            for (long at = offset(window); buffer.hasRemaining();) {
+                at += channel.write(buffer, at);
+            }
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    /** Reads the first {@code count} values of a window. */
+    public void read(int window, float[] target, int count) {
+        buffer.clear().limit(count * format.bytes);
+        try {
+            for (long at = offset(window); buffer.hasRemaining();) {
+                int n = channel.read(buffer, at);
+                if (n < 0) {
+                    throw new FireqException("Calibration activations %s: the file ends inside of window %d; delete its "
+                            .formatted(path, window) + "directory and quantize again");
+                }
+                at += n;
+            }
+        } catch (IOException e) {
+            throw failed(e);
+        }
+        buffer.flip();
+        for (int i = 0; i < count; i++) {
+            target[i] = format == Format.BF16 ? Bf16.decode(buffer.getShort()) : buffer.getFloat();
+        }
+    }
+
+    private long offset(int window) {
+        return byteSize(format, windowSize, window);
+    }
+
+    /** Waits until the disk has it. */
+    public void force() {
+        try {
+            channel.force(false);
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    private FireqException failed(IOException e) {
+        return new FireqException("Calibration activations %s: %s; check the free space and the permissions"
+                .formatted(path, e), e);
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw failed(e);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+package io.fireq.engine.quant.calibration;
+
+import io.fireq.engine.backend.AttentionSpec;
+import io.fireq.engine.backend.Backend;
+import io.fireq.engine.backend.Backend.Epilogue;
+import io.fireq.engine.backend.KvCacheSpec;
+import io.fireq.engine.backend.KvFormat;
+import io.fireq.engine.batch.Batch;
+import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.model.RotaryTable;
+import io.fireq.engine.tensor.WeightMatrix;
+import java.util.List;
+import java.util.stream.IntStream;
+
+/**
+ * One decoder layer on a backend, in pieces: between any two operations a calibration reads what flows, and it sets the
+ * weights of a piece when it has them. A piece works on one window of tokens, from {@link #begin} on.
+ *
+ * <pre>{@code
+ *   hidden ─ attentionInput ─ qkv ─ attend ─ attended ─ addAttention ─> hidden
+ *   hidden ─ mlpInput ─ gateUp ─ gated ─ addMlp ─> hidden
+ * }</pre>
+ */
+public final class BlockRunner implements AutoCloseable {
+    private static final int KV_BLOCK_SIZE = 16;
+
+    private final Backend backend;
+    private final ModelConfig config;
+    private final RotaryTable rotary;
+    private final int hadamardBlock;
+    private final Backend.Rows hidden;
+    private final Backend.QuantizedRows normed;
+    private final Backend.Rows qkv;
+    private final Backend.QuantizedRows query;
+    private final Backend.Rows attended;
+    private final Backend.QuantizedRows attendedQuantized;
+    private final Backend.Rows gated;
+    private final Backend.QuantizedRows gatedQuantized;
+    private final Backend.KvCache kvCache;
+    private Backend.Vector inputNorm;
+    private Backend.Weight qkvWeight;
+    private Backend.Attention attention;
+    private Backend.Weight outputWeight;
+    private Backend.Vector postNorm;
+    private Backend.Weight gateUpWeight;
+    private Backend.Weight downWeight;
+    private int nTokens;
+
+    /**
+     * @param backend   what it runs on; closed with this
+     * @param windowLen most tokens of a window
+     */
+    public BlockRunner(Backend backend, ModelConfig config, KvFormat kvFormat, int hadamardBlock, int windowLen) {
+        this.backend = backend;
+        this.config = config;
+        this.hadamardBlock = hadamardBlock;
+        rotary = RotaryTable.of(config.ropeInverseFrequencies(), windowLen);
+        int qSize = config.nHeads() * config.headDim();
+        int kvSize = config.nKvHeads() * config.headDim();
+        hidden = backend.rows(windowLen, config.hiddenSize());
+        normed = backend.quantizedRows(windowLen, config.hiddenSize(), 1);
+        qkv = backend.rows(windowLen, qSize + 2 * kvSize);
+        query = backend.quantizedRows(windowLen, qSize, config.nHeads());
+        attended = backend.rows(windowLen, qSize);
+        attendedQuantized = backend.quantizedRows(windowLen, qSize, 1);
+        gated = backend.rows(windowLen, config.ffnSize());
+        gatedQuantized = backend.quantizedRows(windowLen, config.ffnSize(), 1);
+        kvCache = backend.kvCache(new KvCacheSpec(1, config.nKvHeads(), config.headDim(),
+                (windowLen + KV_BLOCK_SIZE - 1) / KV_BLOCK_SIZE, KV_BLOCK_SIZE, kvFormat));
+    }
+
+    /** Sets the norm in front of the attention. */
+    public void inputNorm(float[] weight) {
+        inputNorm = backend.vector(weight);
+    }
+
+    /** Sets query, key and value, and what K is multiplied by after its rotation. */
+    public void qkv(List<WeightMatrix> weights, float[] keySmooth) {
+        qkvWeight = backend.weight(weights, Epilogue.NONE);
+        attention = backend.attention(new AttentionSpec(0, config.nHeads(), config.nKvHeads(), config.headDim(),
+                rotary.cos(), rotary.sin(), keySmooth, hadamardBlock));
+    }
+
+    public void output(WeightMatrix weight) {
+        outputWeight = backend.weight(List.of(weight), Epilogue.RESIDUAL_ADD);
+    }
+
+    /** Sets the norm in front of the MLP. */
+    public void postNorm(float[] weight) {
+        postNorm = backend.vector(weight);
+    }
+
+    public void gateUp(List<WeightMatrix> weights) {
+        gateUpWeight = backend.weight(weights, Epilogue.SILU_MUL);
+    }
+
+    public void down(WeightMatrix weight) {
+        downWeight = backend.weight(List.of(weight), Epilogue.RESIDUAL_ADD);
+    }
+
+    /**
+     * Starts a window.
+     *
+     * @param input its residual stream {@code [nTokens, hiddenSize]}
+     */
+    public void begin(int windowTokens, float[] input) {
+        nTokens = windowTokens;
+        int[] positions = IntStream.range(0, nTokens).toArray();
+        int[] blocks = IntStream.range(0, (nTokens + KV_BLOCK_SIZE - 1) / KV_BLOCK_SIZE).toArray();
+        backend.begin(new Batch(new int[nTokens], positions, positions, new int[] {0, nTokens}, new int[] {nTokens},
+                new int[][] {blocks}, new int[0]));
+        backend.write(input, nTokens, hidden);
+    }
+
+    /** Norm and quantization in front of the attention. */
+    public void attentionInput() {
+        backend.rmsNormQuantize(hidden, inputNorm, config.rmsNormEps(), normed);
+    }
+
+    public void qkv() {
+        backend.linear(normed, qkvWeight, Epilogue.NONE, qkv);
+    }
+
+    /** Rotation, KV cache and attention, up to the quantized input of the output layer. */
+    public void attend() {
+        backend.ropeAppendKv(qkv, attention, kvCache, query);
+        backend.attention(query, attention, kvCache, attended);
+        backend.quantize(attended, attendedQuantized);
+    }
+
+    /** The output layer, added to the residual stream. */
+    public void addAttention() {
+        backend.linear(attendedQuantized, outputWeight, Epilogue.RESIDUAL_ADD, hidden);
+    }
+
+    /** Norm and quantization in front of the MLP. */
+    public void mlpInput() {
+        backend.rmsNormQuantize(hidden, postNorm, config.rmsNormEps(), normed);
+    }
+
+    /** {@code silu(gate) · up}, up to the quantized input of the down layer. */
+    public void gateUp() {
+        backend.linear(normed, gateUpWeight, Epilogue.SILU_MUL, gated);
+        backend.quantize(gated, gatedQuantized);
+    }
+
+    /** The down layer, added to the residual stream. */
+    public void addMlp() {
+        backend.linear(gatedQuantized, downWeight, Epilogue.RESIDUAL_ADD, hidden);
+    }
+
+    // What flows; all {@code [nTokens, width]}.
+
+    /** The input of attention or MLP, whichever was computed last. */
+    public void readNormed(float[] target) {
+        backend.read(normed, nTokens, target);
+    }
+
+    public void readQkv(float[] target) {
+        backend.read(qkv, nTokens, target);
+    }
+
+    /** The attention's result before its quantization. */
+    public void readAttended(float[] target) {
+        backend.read(attended, nTokens, target);
+    }
+
+    /** Takes a result of {@link #readAttended} up again. */
+    public void writeAttended(float[] source) {
+        backend.write(source, nTokens, attended);
+        backend.quantize(attended, attendedQuantized);
+    }
+
+    public void readAttendedQuantized(float[] target) {
+        backend.read(attendedQuantized, nTokens, target);
+    }
+
+    /** {@code silu(gate) · up} before its quantization. */
+    public void readGated(float[] target) {
+        backend.read(gated, nTokens, target);
+    }
+
+    /** Takes a result of {@link #readGated} up again. */
+    public void writeGated(float[] source) {
+        backend.write(source, nTokens, gated);
+        backend.quantize(gated, gatedQuantized);
+    }
+
+    public void readGatedQuantized(float[] target) {
+        backend.read(gatedQuantized, nTokens, target);
+    }
+
+    public void readHidden(float[] target) {
+        backend.read(hidden, nTokens, target);
+    }
+
+    @Override
+    public void close() {
+        backend.close();
+    }
+}

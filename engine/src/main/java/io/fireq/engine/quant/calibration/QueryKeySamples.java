@@ -1,0 +1,97 @@
+package io.fireq.engine.quant.calibration;
+
+import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.quant.smoothing.Hadamard;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Rotated K of some tokens, and the second moments of the Q that meet it: what a rounding of K costs. */
+public final class QueryKeySamples {
+    private final ModelConfig config;
+    private final List<float[]> keys = new ArrayList<>();
+    /** {@code [nKvHeads][headDim, headDim]}: Σ qqᵀ over tokens and the query heads of a group. */
+    private final double[][] queryMoments;
+
+    QueryKeySamples(ModelConfig config) {
+        this.config = config;
+        queryMoments = new double[config.nKvHeads()][config.headDim() * config.headDim()];
+    }
+
+    void add(float[] qkv, int offset) {
+        int headDim = config.headDim();
+        int querySize = config.nHeads() * headDim;
+        float[] key = new float[config.nKvHeads() * headDim];
+        System.arraycopy(qkv, offset + querySize, key, 0, key.length);
+        keys.add(key);
+        for (int head = 0; head < config.nHeads(); head++) {
+            double[] moments = queryMoments[head / (config.nHeads() / config.nKvHeads())];
+            int at = offset + head * headDim;
+            for (int i = 0; i < headDim; i++) {
+                for (int j = 0; j < headDim; j++) {
+                    moments[i * headDim + j] += (double) qkv[at + i] * qkv[at + j];
+                }
+            }
+        }
+    }
+
+    /**
+     * The mean squared error of the scores, summed over heads, if K is stored in 4 bits, asymmetric, after this smoothing.
+     *
+     * @param keySmooth     {@code [nKvHeads · headDim]}
+     * @param hadamardBlock 0 for none
+     * @param groupSize     channels that share scale and zero
+     */
+    public double scoreError(double[] keySmooth, int hadamardBlock, int groupSize) {
+        int headDim = config.headDim();
+        double total = 0;
+        double[] x = new double[headDim];
+        double[] error = new double[headDim];
+        for (float[] key : keys) {
+            for (int head = 0; head < config.nKvHeads(); head++) {
+                for (int c = 0; c < headDim; c++) {
+                    x[c] = key[head * headDim + c] * keySmooth[head * headDim + c];
+                }
+                mix(x, hadamardBlock);
+                for (int group = 0; group < headDim; group += groupSize) {
+                    roundingErrors(x, group, groupSize, error);
+                }
+                mix(error, hadamardBlock); // orthonormal and symmetric: its own inverse
+                for (int c = 0; c < headDim; c++) {
+                    error[c] /= keySmooth[head * headDim + c];
+                }
+                double[] moments = queryMoments[head];
+                for (int i = 0; i < headDim; i++) {
+                    for (int j = 0; j < headDim; j++) {
+                        total += error[i] * error[j] * moments[i * headDim + j];
+                    }
+                }
+            }
+        }
+        return total / Math.max(1, (double) keys.size() * keys.size());
+    }
+
+    private static void mix(double[] x, int block) {
+        if (block > 0) {
+            Hadamard.apply(x, block);
+        }
+    }
+
+    /** What storing x as the cache does, asymmetric, adds to it: see {@link io.fireq.engine.backend.KvFormat}. */
+    private static void roundingErrors(double[] x, int from, int count, double[] error) {
+        double min = 0;
+        double max = 0;
+        for (int c = from; c < from + count; c++) {
+            min = Math.min(min, x[c]);
+            max = Math.max(max, x[c]);
+        }
+        double scale = max > min ? (max - min) / 15.5 : 1;
+        double zero = code(7.5 - (max + min) / (2 * scale));
+        for (int c = from; c < from + count; c++) {
+            error[c] = scale * (code(Math.rint(x[c] / scale) + zero) - zero) - x[c];
+        }
+    }
+
+    private static double code(double x) {
+        return Math.max(0, Math.min(15, Math.rint(x)));
+    }
+}

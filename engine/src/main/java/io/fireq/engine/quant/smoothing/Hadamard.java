@@ -1,0 +1,57 @@
+package io.fireq.engine.quant.smoothing;
+
+/** The orthonormal Walsh-Hadamard transform in double. */
+public final class Hadamard {
+    private Hadamard() {}
+
+    /** The largest power of two that divides {@code n}. */
+    public static int largestBlock(int n) {
+        return Integer.lowestOneBit(n);
+    }
+
+    /** Transforms {@code x} in place, each run of {@code block} values by itself. */
+    public static void apply(double[] x, int block) {
+        for (int distance = 1; distance < block; distance *= 2) {
+            for (int pair = 0; pair < x.length; pair += 2 * distance) {
+                for (int i = pair; i < pair + distance; i++) {
+                    double a = x[i];
+                    double b = x[i + distance];
+                    x[i] = a + b;
+                    x[i + distance] = a - b;
+                }
+            }
+        }
+        double factor = 1 / Math.sqrt(block);
+        for (int i = 0; i < x.length; i++) {
+            x[i] *= factor;
+        }
+    }
+
+    /** Transforms each row of {@code w [n, k]}. */
+    static void applyToRows(float[] w, int k, int block) {
+        double[] row = new double[k];
+        for (int at = 0; at < w.length; at += k) {
+            for (int j = 0; j < k; j++) {
+                row[j] = w[at + j];
+            }
+            apply(row, block);
+            for (int j = 0; j < k; j++) {
+                w[at + j] = (float) row[j];
+            }
+        }
+    }
+
+    /** Transforms each column of {@code w [n, k]}. */
+    static void applyToColumns(float[] w, int k, int block) {
+        double[] column = new double[w.length / k];
+        for (int j = 0; j < k; j++) {
+            for (int i = 0; i < column.length; i++) {
+                column[i] = w[i * k + j];
+            }
+            apply(column, block);
+            for (int i = 0; i < column.length; i++) {
+                w[i * k + j] = (float) column[i];
+            }
+        }
+    }
+}
