@@ -1,7 +1,6 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.model.ModelConfig;
-import io.fireq.engine.quant.OutputCorrection.Corrected;
 import io.fireq.engine.quant.OutputCorrection.Reference;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.BlockRunner;
@@ -115,13 +114,20 @@ final class BestBlockQuantizer implements BlockQuantizer {
 
     private Layers quantize(int layer, List<String> names, float[][] matrices, int k, Moments moments,
             Reference kind) {
-        Corrected corrected = options.has(Part.CORRECTION)
-                ? correction.correct(matrices, moments, kind)
-                : new Corrected(matrices, Double.POSITIVE_INFINITY);
-        List<String> fullNames = names.stream().map(name -> LayerNames.block(layer) + name).toList();
-        Layers layers = new Layers(rounding.round(fullNames, corrected.weights(), k, moments), corrected.pull());
-        meter.step("rounding", 0.05, 1);
-        return layers;
+        List<Matrix> weights = new ArrayList<>();
+        try (moments) {
+            for (float[] matrix : matrices) {
+                weights.add(math.upload(matrix, k));
+            }
+            double pull = options.has(Part.CORRECTION)
+                    ? correction.correct(weights, moments, kind)
+                    : Double.POSITIVE_INFINITY;
+            List<String> fullNames = names.stream().map(name -> LayerNames.block(layer) + name).toList();
+            return new Layers(rounding.round(fullNames, weights, moments), pull);
+        } finally {
+            Matrix.closeAll(weights);
+            meter.step("rounding", 0.05, 1);
+        }
     }
 
     /** Moments with a reference only where something is corrected by it. */

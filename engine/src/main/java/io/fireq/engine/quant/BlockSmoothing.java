@@ -83,7 +83,7 @@ final class BlockSmoothing {
         if (rotation != null) {
             rotation.apply(weights);
         }
-        Watched watched = watch(weights, 0, true);
+        Watched watched = watch(weights, 0, options.has(Part.CHANNEL_SCALES));
         if (options.has(Part.CHANNEL_SCALES)) {
             balanceValues(weights, watched.observation());
         }
@@ -199,18 +199,19 @@ final class BlockSmoothing {
     private record Choice(double exponent, double[] scales) {}
 
     private Choice choose(Watched watched, Place place, int k, float[]... matrices) {
-        Moments moments = watched.moments().get(place);
-        LayerRounding.Steps steps = rounding.steps(k, moments.joined().gram(), moments.tokens());
         double[] activations = watched.observation().rms(place);
         double[] weights = ChannelScales.columnRms(k, matrices);
         Choice best = null;
         double bestError = Double.POSITIVE_INFINITY;
-        for (double exponent : CHANNEL_EXPONENTS) {
-            double[] scales = ChannelScales.balanced(activations, weights, exponent);
-            double error = rounding.quickError(matrices, k, scales, steps);
-            if (best == null || error < bestError) {
-                best = new Choice(exponent, scales);
-                bestError = error;
+        try (Moments moments = watched.moments().remove(place);
+                LayerRounding.Steps steps = rounding.steps(moments.joined().gram(), moments.tokens())) {
+            for (double exponent : CHANNEL_EXPONENTS) {
+                double[] scales = ChannelScales.balanced(activations, weights, exponent);
+                double error = rounding.quickError(matrices, k, scales, steps);
+                if (best == null || error < bestError) {
+                    best = new Choice(exponent, scales);
+                    bestError = error;
+                }
             }
         }
         return best;
