@@ -58,6 +58,9 @@ public interface Backend extends AutoCloseable {
         return weight(rowBlocks);
     }
 
+    /** Gives back what a weight takes before the backend is closed; nobody may use it any more. */
+    default void free(Weight weight) {}
+
     /** Uploads a vector, such as the weight of a norm. */
     Vector vector(float[] values);
 

@@ -1,8 +1,6 @@
 package io.fireq.engine.quant;
 
-import io.fireq.engine.api.Numerics;
 import io.fireq.engine.backend.KvFormat;
-import io.fireq.engine.backend.cpu.CpuBackend;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
 import io.fireq.engine.quant.calibration.BlockRunner;
@@ -35,6 +33,7 @@ final class QuantizationRun {
     private final ModelWeights weights;
     private final Calibration calibration;
     private final WorkDirectory work;
+    private final QuantizerDevice device;
     private final MatrixMath math;
     private final QuantizerProgress progress;
     private final TableQuantizer tables;
@@ -42,12 +41,13 @@ final class QuantizationRun {
     private int tensorsDone;
 
     QuantizationRun(QuantizerOptions options, ModelConfig config, Checkpoint source, Calibration calibration,
-            WorkDirectory work, MatrixMath math, QuantizerProgress progress) {
+            WorkDirectory work, QuantizerDevice device, MatrixMath math, QuantizerProgress progress) {
         this.options = options;
         this.config = config;
         this.weights = new ModelWeights(config, source);
         this.calibration = calibration;
         this.work = work;
+        this.device = device;
         this.math = math;
         this.progress = progress;
         tables = new TableQuantizer(options, config, math);
@@ -83,12 +83,10 @@ final class QuantizationRun {
         }
         int windowLen = calibration.windows().stream().mapToInt(window -> window.length).max().orElseThrow();
         try (CalibrationSet set = new CalibrationSet(config, calibration.windows(), work.path(), firstBlock);
-                BlockRunner reference = new BlockRunner(
-                        CpuBackend.create(Numerics.FLOAT32, options.threads(), options.kernels()), config,
+                BlockRunner reference = new BlockRunner(device.openReference(options), config,
                         new KvFormat(KvFormat.Kind.FLOAT32, config.headDim()), 0, windowLen);
-                BlockRunner quantized = new BlockRunner(
-                        CpuBackend.create(Numerics.QUANTIZED, options.threads(), options.kernels()), config,
-                        kvFormat(), BlockSmoothing.hadamardBlock(options, config), windowLen)) {
+                BlockRunner quantized = new BlockRunner(device.openQuantized(options), config, kvFormat(),
+                        BlockSmoothing.hadamardBlock(options, config), windowLen)) {
             if (firstBlock == 0) {
                 embed(set, embedding);
             }
