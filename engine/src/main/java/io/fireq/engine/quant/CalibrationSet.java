@@ -3,6 +3,7 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.ActivationFile.Format;
+import io.fireq.engine.tensor.Chunks;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -61,9 +62,11 @@ final class CalibrationSet implements AutoCloseable {
 
     private void gather(int window, Rows table, float[] rows) {
         int[] ids = windows.get(window);
-        for (int t = 0; t < ids.length; t++) {
-            table.copyRow(ids[t], rows, t * hiddenSize);
-        }
+        Chunks.forEach(ids.length, 16, (begin, end) -> {
+            for (int t = begin; t < end; t++) {
+                table.copyRow(ids[t], rows, t * hiddenSize);
+            }
+        });
     }
 
     private void createNext() {

@@ -33,10 +33,12 @@ final class PaperRounding {
     Int4Matrix quantize(String name, float[] weights, int n, int k, int groupSize) {
         int groups = k / groupSize;
         float[] absmax = new float[n * groups];
-        for (int i = 0; i < n * k; i++) {
-            int group = i / groupSize;
-            absmax[group] = Math.max(absmax[group], Math.abs(clamped(weights[i])));
-        }
+        threads.parallelFor(n, ROWS_AT_ONCE, (low, high) -> {
+            for (int i = low * k; i < high * k; i++) {
+                int group = i / groupSize;
+                absmax[group] = Math.max(absmax[group], Math.abs(clamped(weights[i])));
+            }
+        });
         float multiplier = multiplier(absmax);
 
         Int4Packer packer = new Int4Packer(n, k, groupSize);

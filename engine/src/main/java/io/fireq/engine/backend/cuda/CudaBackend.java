@@ -10,6 +10,7 @@ import io.fireq.engine.backend.KvCacheSpec;
 import io.fireq.engine.backend.Stopwatch;
 import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.Bf16;
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.E4m3;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.kernels.DeviceException;
@@ -29,7 +30,6 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -46,6 +46,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class CudaBackend implements Backend {
     private static final Logger LOG = LoggerFactory.getLogger(CudaBackend.class);
+    /** Activations that a thread converts at a time. */
+    private static final int HOST_CHUNK = 1 << 15;
 
     private final CudaContext context;
     private final boolean graphsWanted;
@@ -401,8 +403,11 @@ public final class CudaBackend implements Backend {
         enter();
         flush();
         transfer().download(((CudaRows) rows).values(), (long) nRows * rows.width(), Short.BYTES, (from, count, chunk) ->
-                IntStream.range(0, count).parallel().forEach(i ->
-                        target[(int) from + i] = Bf16.decode(chunk.getShort(i * Short.BYTES))));
+                Chunks.forEach(count, HOST_CHUNK, (begin, end) -> {
+                    for (int i = begin; i < end; i++) {
+                        target[(int) from + i] = Bf16.decode(chunk.getShort(i * Short.BYTES));
+                    }
+                }));
     }
 
     @Override
@@ -414,8 +419,11 @@ public final class CudaBackend implements Backend {
         transfer().download(source.scales(), scales);
         int groupSize = rows.width() / rows.groups();
         transfer().download(source.codes(), (long) nRows * rows.width(), 1, (from, count, chunk) ->
-                IntStream.range(0, count).parallel().forEach(i ->
-                        target[(int) from + i] = scales[((int) from + i) / groupSize] * E4m3.decode(chunk.get(i))));
+                Chunks.forEach(count, HOST_CHUNK, (begin, end) -> {
+                    for (int i = begin; i < end; i++) {
+                        target[(int) from + i] = scales[((int) from + i) / groupSize] * E4m3.decode(chunk.get(i));
+                    }
+                }));
     }
 
     @Override
@@ -423,8 +431,11 @@ public final class CudaBackend implements Backend {
         enter();
         flush();
         staging.upload(((CudaRows) rows).values(), 0, (long) nRows * rows.width(), Short.BYTES, (from, count, chunk) ->
-                IntStream.range(0, count).parallel().forEach(i ->
-                        chunk.putShort(i * Short.BYTES, Bf16.encode(source[(int) from + i]))));
+                Chunks.forEach(count, HOST_CHUNK, (begin, end) -> {
+                    for (int i = begin; i < end; i++) {
+                        chunk.putShort(i * Short.BYTES, Bf16.encode(source[(int) from + i]));
+                    }
+                }));
     }
 
     private HostTransfer transfer() {

@@ -2,6 +2,7 @@ package io.fireq.engine.quant.calibration;
 
 import io.fireq.engine.api.FireqException;
 import io.fireq.engine.tensor.Bf16;
+import io.fireq.engine.tensor.Chunks;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -16,6 +17,8 @@ import java.nio.file.StandardOpenOption;
  * <p>One thread.
  */
 public final class ActivationFile implements AutoCloseable {
+    private static final int CHUNK = 1 << 16;
+
     private final Path path;
     private final FileChannel channel;
     private final Format format;
@@ -69,15 +72,16 @@ public final class ActivationFile implements AutoCloseable {
 
     /** Writes the first {@code count} values of a window. */
     public void write(int window, float[] values, int count) {
-        buffer.clear();
-        for (int i = 0; i < count; i++) {
-            if (format == Format.BF16) {
-                buffer.putShort(Bf16.encode(values[i]));
-            } else {
-                buffer.putFloat(values[i]);
+        buffer.clear().limit(count * format.bytes);
+        Chunks.forEach(count, CHUNK, (begin, end) -> {
+            for (int i = begin; i < end; i++) {
+                if (format == Format.BF16) {
+                    buffer.putShort(i * format.bytes, Bf16.encode(values[i]));
+                } else {
+                    buffer.putFloat(i * format.bytes, values[i]);
+                }
             }
-        }
-        buffer.flip();
+        });
         try {
             for (long at = offset(window); buffer.hasRemaining();) {
                 at += channel.write(buffer, at);
@@ -103,9 +107,13 @@ public final class ActivationFile implements AutoCloseable {
             throw failed(e);
         }
         buffer.flip();
-        for (int i = 0; i < count; i++) {
-            target[i] = format == Format.BF16 ? Bf16.decode(buffer.getShort()) : buffer.getFloat();
-        }
+        Chunks.forEach(count, CHUNK, (begin, end) -> {
+            for (int i = begin; i < end; i++) {
+                target[i] = format == Format.BF16
+                        ? Bf16.decode(buffer.getShort(i * format.bytes))
+                        : buffer.getFloat(i * format.bytes);
+            }
+        });
     }
 
     private long offset(int window) {

@@ -3,6 +3,7 @@ package io.fireq.engine.quant.calibration;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.model.RotaryTable;
 import io.fireq.engine.quant.smoothing.Hadamard;
+import io.fireq.engine.tensor.Chunks;
 
 /**
  * Watches a decoder layer while windows pass through it: magnitudes of all channels, and samples of rotated Q and K, one
@@ -10,6 +11,7 @@ import io.fireq.engine.quant.smoothing.Hadamard;
  */
 public final class BlockObserver {
     private static final int SAMPLE_STEP = 8;
+    private static final int TOKENS = 16;
 
     private final ModelConfig config;
     private final RotaryTable rotary;
@@ -88,19 +90,25 @@ public final class BlockObserver {
         observation.add(Place.VALUE, qkv, querySize + keySize, stride, nTokens);
         for (int t = 0; t < nTokens; t++) {
             addKeyPairs(t * stride + querySize);
-            for (int head = 0; head < config.nHeads() + config.nKvHeads(); head++) {
-                rotate(t * stride + head * config.headDim(), t);
-            }
-            if (t % SAMPLE_STEP == 0) {
-                samples.add(qkv, t * stride);
-            }
-            for (int head = 0; head < config.nHeads(); head++) {
-                smooth(t * stride + head * config.headDim(), head / (config.nHeads() / config.nKvHeads()), false);
-            }
-            for (int head = 0; head < config.nKvHeads(); head++) {
-                smooth(t * stride + querySize + head * config.headDim(), head, true);
-            }
         }
+        Chunks.forEach(nTokens, TOKENS, (begin, end) -> {
+            for (int t = begin; t < end; t++) {
+                for (int head = 0; head < config.nHeads() + config.nKvHeads(); head++) {
+                    rotate(t * stride + head * config.headDim(), t);
+                }
+            }
+        });
+        samples.add(qkv, stride, SAMPLE_STEP, nTokens);
+        Chunks.forEach(nTokens, TOKENS, (begin, end) -> {
+            for (int t = begin; t < end; t++) {
+                for (int head = 0; head < config.nHeads(); head++) {
+                    smooth(t * stride + head * config.headDim(), head / (config.nHeads() / config.nKvHeads()), false);
+                }
+                for (int head = 0; head < config.nKvHeads(); head++) {
+                    smooth(t * stride + querySize + head * config.headDim(), head, true);
+                }
+            }
+        });
         observation.add(Place.QUERY, qkv, 0, stride, nTokens);
         observation.add(Place.KEY, qkv, querySize, stride, nTokens);
     }

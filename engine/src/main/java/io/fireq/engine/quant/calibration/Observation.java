@@ -1,11 +1,14 @@
 package io.fireq.engine.quant.calibration;
 
 import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.tensor.Chunks;
 import java.util.EnumMap;
 import java.util.Map;
 
 /** Magnitudes of the channels of one decoder layer over the tokens that were watched. */
 public final class Observation {
+    private static final int CHANNELS = 128;
+
     private final Map<Place, float[]> largest = new EnumMap<>(Place.class);
     private final Map<Place, double[]> squares = new EnumMap<>(Place.class);
     private final float[] largestKeyPair;
@@ -54,15 +57,17 @@ public final class Observation {
     void add(Place place, float[] values, int offset, int stride, int nTokens) {
         float[] max = largest.get(place);
         double[] sums = squares.get(place);
-        for (int t = 0; t < nTokens; t++) {
-            for (int c = 0; c < max.length; c++) {
-                float value = values[offset + t * stride + c];
-                if (Float.isFinite(value)) {
-                    max[c] = Math.max(max[c], Math.abs(value));
-                    sums[c] += (double) value * value;
+        Chunks.forEach(max.length, CHANNELS, (begin, end) -> { // a channel's sum is in the order of the tokens
+            for (int t = 0; t < nTokens; t++) {
+                for (int c = begin; c < end; c++) {
+                    float value = values[offset + t * stride + c];
+                    if (Float.isFinite(value)) {
+                        max[c] = Math.max(max[c], Math.abs(value));
+                        sums[c] += (double) value * value;
+                    }
                 }
             }
-        }
+        });
     }
 
     void addKeyPair(int channel, int partner, float length) {

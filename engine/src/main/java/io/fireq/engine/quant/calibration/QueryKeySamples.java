@@ -2,6 +2,7 @@ package io.fireq.engine.quant.calibration;
 
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.smoothing.Hadamard;
+import io.fireq.engine.tensor.Chunks;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,19 +18,30 @@ public final class QueryKeySamples {
         queryMoments = new double[config.nKvHeads()][config.headDim() * config.headDim()];
     }
 
-    void add(float[] qkv, int offset) {
+    /** Adds the tokens 0, step, 2 step, … of rotated {@code qkv [nTokens, stride]}. */
+    void add(float[] qkv, int stride, int step, int nTokens) {
         int headDim = config.headDim();
         int querySize = config.nHeads() * headDim;
-        float[] key = new float[config.nKvHeads() * headDim];
-        System.arraycopy(qkv, offset + querySize, key, 0, key.length);
-        keys.add(key);
-        for (int head = 0; head < config.nHeads(); head++) {
-            double[] moments = queryMoments[head / (config.nHeads() / config.nKvHeads())];
-            int at = offset + head * headDim;
-            for (int i = 0; i < headDim; i++) {
-                for (int j = 0; j < headDim; j++) {
-                    moments[i * headDim + j] += (double) qkv[at + i] * qkv[at + j];
+        for (int t = 0; t < nTokens; t += step) {
+            float[] key = new float[config.nKvHeads() * headDim];
+            System.arraycopy(qkv, t * stride + querySize, key, 0, key.length);
+            keys.add(key);
+        }
+        int queriesPerHead = config.nHeads() / config.nKvHeads();
+        Chunks.forEach(config.nKvHeads(), 1, (begin, end) -> { // sums are in the order of tokens and heads
+            for (int t = 0; t < nTokens; t += step) {
+                for (int head = begin * queriesPerHead; head < end * queriesPerHead; head++) {
+                    addMoments(qkv, t * stride + head * headDim, queryMoments[head / queriesPerHead]);
                 }
+            }
+        });
+    }
+
+    private void addMoments(float[] qkv, int at, double[] moments) {
+        int headDim = config.headDim();
+        for (int i = 0; i < headDim; i++) {
+            for (int j = 0; j < headDim; j++) {
+                moments[i * headDim + j] += (double) qkv[at + i] * qkv[at + j];
             }
         }
     }
