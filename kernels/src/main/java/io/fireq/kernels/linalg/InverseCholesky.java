@@ -105,7 +105,7 @@ public final class InverseCholesky {
             int n = Math.min(BLOCK, k - from);
             DeviceMatrix inverse = inverse(inverses, from, n);
             factorArgs.set(0, rest.block(from, from, n, n).values()).set(1, lower.block(from, from, n, n).values())
-                    .set(2, inverse.values()).set(3, status).set(4, n).set(5, k).set(6, k).set(7, k - 1 - from);
+                    .set(2, inverse.values()).set(3, status).set(4, n).set(5, k).set(6, k).set(7, from);
             factorBlock.launch(stream, LaunchShape.of(1, FACTOR_THREADS).smem(FACTOR_SMEM_BYTES), factorArgs);
             int behind = from + n;
             if (behind < k) {
@@ -160,11 +160,11 @@ public final class InverseCholesky {
         stream.synchronize();
         ByteBuffer host = ByteBuffer.allocateDirect(Integer.BYTES).order(ByteOrder.nativeOrder());
         status.download(0, host);
-        int place = host.getInt(0);
+        int place = host.getInt(0); // counted from the end
         if (place >= 0) {
             throw new IllegalArgumentException(
                     "Cholesky factorization: the pivot of row %d of %d is not above 0; the matrix is not positive definite"
-                            .formatted(place, k));
+                            .formatted(k - 1 - place, k));
         }
     }
 }
