@@ -414,18 +414,21 @@ class StagedOutput {
             tma_store_wait_read<0>();
         }
         named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
+        if (is_complete) {
 #pragma unroll
-        for (int i = 0; i < Shape::OUT_TILES; i++) {
-            u8* tile = smem.out_tile(warpgroup, i);
-            if (is_complete) {
-                fill_tile<Config::EPILOGUE>(tile, sum + i * (OUT_TOKENS / 2), row_scales, scales + i * OUT_TOKENS, thread);
+            for (int i = 0; i < Shape::OUT_TILES; i++) {
+                fill_tile<Config::EPILOGUE>(smem.out_tile(warpgroup, i), sum + i * (OUT_TOKENS / 2), row_scales,
+                                            scales + i * OUT_TOKENS, thread);
             }
-            fence_async_proxy();
-            named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
-            if (thread == 0 && is_complete) {
-                tma_store_2d(out_map, tile, channel, token + i * OUT_TOKENS);
-                tma_store_commit();
+        }
+        fence_async_proxy();
+        named_barrier_sync(barrier, Shape::WARPGROUP_THREADS);
+        if (thread == 0 && is_complete) {
+#pragma unroll
+            for (int i = 0; i < Shape::OUT_TILES; i++) {
+                tma_store_2d(out_map, smem.out_tile(warpgroup, i), channel, token + i * OUT_TOKENS);
             }
+            tma_store_commit();
         }
     }
 };
@@ -488,6 +491,11 @@ __global__ void __launch_bounds__(GemmShape<Config>::THREADS, 1)
             if constexpr (Config::STAGED) {
                 output.begin(x_scale, channel, token, m);
             }
+            // Fetched while the products are computed, where registers are left for them.
+            RowScales row_scales;
+            if constexpr (Shape::INT4) {
+                row_scales = RowScales::load(row_scale, row, rows, thread);
+            }
             float sum[Consumer::REGISTERS];
             consumer.multiply(sum, schedule.end_k - schedule.first_k);
             bool is_complete = true;
@@ -501,7 +509,9 @@ __global__ void __launch_bounds__(GemmShape<Config>::THREADS, 1)
                         first_worker, schedule.last_worker(), Shape::CLUSTER, rank);
                 }
             }
-            const RowScales row_scales = RowScales::load(row_scale, row, rows, thread);
+            if constexpr (!Shape::INT4) {
+                row_scales = RowScales::load(row_scale, row, rows, thread);
+            }
             if constexpr (Config::STAGED) {
                 output.finish(sum, row_scales, channel, token, is_complete);
             } else if (is_complete) {

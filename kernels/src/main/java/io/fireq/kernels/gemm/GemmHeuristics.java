@@ -47,9 +47,13 @@ final class GemmHeuristics {
         return candidates;
     }
 
-    /** Whether a tile is built for a weight format and output; few tokens of int4 weights are {@link NarrowGemm}'s. */
+    /**
+     * Whether a tile is built for a weight format and output: few tokens of int4 weights are {@link NarrowGemm}'s, and the
+     * widest tile with a cut reduction has no registers left for e4m3 weights.
+     */
     static boolean exists(GemmConfig tile, int weightBits, boolean outF32) {
-        return (!outF32 || !tile.staged()) && (weightBits == 8 || tile.tileM() > 32);
+        boolean fits = weightBits == 4 ? tile.tileM() > 32 : !(tile.splitK() && tile.tileM() == 256);
+        return fits && (!outF32 || !tile.staged());
     }
 
     /** The plan with the lowest cost. */

@@ -134,16 +134,22 @@ final class AttentionFixture {
         return codes;
     }
 
-    /** The output without rounded weights, and the bound of an element's distance from it. */
-    record Expected(double[] exact, double[] bound) {}
+    /**
+     * The output without rounded weights, the bound of an element's distance from it, and the mean square of that distance
+     * if rounding errors are evenly spread.
+     */
+    record Expected(double[] exact, double[] bound, double[] variance) {}
 
     Expected expected() {
         // A kernel's running scale decides how a weight rounds, so only the size of that rounding is known. A quarter more
         // is for scores, whose sums the tensor core rounds.
         double roundingOfWeights = 1.25;
         double bf16HalfStep = 0x1p-8;
+        // The tensor core cuts each addend of a sum of 32 off at this share of the largest.
+        double cutOff = 0x1p-13;
         int headDim = layout.headDim();
-        Expected expected = new Expected(new double[values()], new double[values()]);
+        Expected expected = new Expected(new double[values()], new double[values()],
+                new double[values()]);
         for (int s = 0; s < nSeqs(); s++) {
             for (int kvHead = 0; kvHead < layout.nKvHeads(); kvHead++) {
                 AttentionOracle.Rows all = rows(s, kvLens[s], kvHead);
@@ -161,7 +167,9 @@ final class AttentionFixture {
                         for (int c = 0; c < headDim; c++) {
                             expected.exact()[at + c] = result.out()[c];
                             expected.bound()[at + c] = Math.abs(result.out()[c]) * bf16HalfStep
-                                    + result.rounding()[c] * roundingOfWeights;
+                                    + result.rounding()[c] * roundingOfWeights
+                                    + result.magnitude()[c] * cutOff * (positions[t] / 32 + 1);
+                            expected.variance()[at + c] = result.variance()[c];
                         }
                     }
                 }

@@ -33,6 +33,12 @@ class CudaBackendTest extends BackendContractTest {
         return 1e-3;
     }
 
+    /** There are kernels for few tokens and for many. */
+    @Override
+    protected boolean sumsHaveOneOrder() {
+        return false;
+    }
+
     /** Two roundings to e4m3, of a 1/32 rms each, differ by about this. */
     @Override
     protected double weightPhaseError() {
