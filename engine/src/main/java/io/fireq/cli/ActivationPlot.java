@@ -6,24 +6,33 @@ import io.fireq.engine.api.EngineOptions.CpuKernelChoice;
 import io.fireq.engine.api.Numerics;
 import io.fireq.engine.backend.cpu.CpuBackend;
 import io.fireq.engine.backend.cpu.ObservedCpuBackend;
+import io.fireq.engine.backend.cpu.ObservedCpuBackend.Site;
 import io.fireq.engine.inspect.ChannelMagnitudes;
 import io.fireq.engine.inspect.MagnitudeRecorder;
 import io.fireq.engine.inspect.OutlierPlot;
 import io.fireq.engine.inspect.SampleText;
 import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.quant.calibration.Place;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.runtime.LoadedModel;
 import io.fireq.engine.weights.Checkpoint;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
-/** {@code fireq inspect --plot}: runs a checkpoint, and its original if there is one, on the CPU and draws what it saw. */
+/**
+ * {@code fireq inspect --plot}: draws what the quantizer noted in a checkpoint, or runs it, and its original if there is
+ * one, on the CPU and draws what it saw.
+ */
 final class ActivationPlot {
     private static final int MAX_WINDOW = 512;
+    private static final float[] NONE = {};
 
     private final Path model;
     private final Path original;
@@ -42,12 +51,45 @@ final class ActivationPlot {
         this.maxTokens = maxTokens;
     }
 
-    /** Draws into {@code file} and prints which channels stand out most. */
-    void write(Path file, PrintWriter out) throws IOException {
-        if (!file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".svg")) {
-            throw new IllegalArgumentException("Plot %s: pictures are SVG, which any browser shows; name the file *.svg"
-                    .formatted(file));
+    /**
+     * Draws what the checkpoint says of its quantization, without running anything.
+     *
+     * @return whether it says something
+     */
+    static boolean writeStored(Path model, Path file, PrintWriter out) throws IOException {
+        requireSvg(file);
+        Optional<SmoothingMagnitudes> stored = SmoothingMagnitudes.ofCheckpoint(model);
+        if (stored.isEmpty()) {
+            return false;
         }
+        ModelConfig config = ModelConfig.read(model);
+        List<ChannelMagnitudes> magnitudes = new ArrayList<>();
+        for (int layer = 0; layer < config.nLayers(); layer++) {
+            for (Site site : Site.values()) {
+                magnitudes.add(new ChannelMagnitudes(layer, site, stored.get().before(layer, place(site)).orElse(NONE),
+                        stored.get().after(layer, place(site)).orElse(NONE)));
+            }
+        }
+        String caption = "Largest magnitude of each channel over the first calibration windows, float32";
+        Files.writeString(file, OutlierPlot.svg("Smoothing of " + name(model), caption, magnitudes, config.headDim(),
+                "before smoothing", "after smoothing"));
+        describe(file, caption, magnitudes, out);
+        return true;
+    }
+
+    private static Place place(Site site) {
+        return switch (site) {
+            case QKV_INPUT -> Place.ATTENTION_INPUT;
+            case O_INPUT -> Place.ATTENTION_OUTPUT;
+            case GATE_UP_INPUT -> Place.MLP_INPUT;
+            case DOWN_INPUT -> Place.MLP_GATED;
+            case K_CACHE -> Place.KEY;
+        };
+    }
+
+    /** Runs the model, draws into {@code file} and prints which channels stand out most. */
+    void write(Path file, PrintWriter out) throws IOException {
+        requireSvg(file);
         boolean quantized = Checkpoint.isFireq(model);
         if (original != null && (!quantized || Checkpoint.isFireq(original))) {
             throw new IllegalArgumentException(("Plot %s: %s is %s; --original is the unquantized checkpoint of a "
@@ -61,8 +103,24 @@ final class ActivationPlot {
         List<ChannelMagnitudes> magnitudes = MagnitudeRecorder.compare(before, after);
         String caption = String.format(Locale.ROOT, "Largest magnitude of each channel over %,d tokens of %s, CPU",
                 nTokens, text == null ? "the built-in text" : text.getFileName());
-        Files.writeString(file, OutlierPlot.svg("Activations of " + model.toAbsolutePath().normalize().getFileName(),
-                caption, magnitudes, config.headDim()));
+        Files.writeString(file, OutlierPlot.svg("Activations of " + name(model), caption, magnitudes,
+                config.headDim()));
+        describe(file, caption, magnitudes, out);
+    }
+
+    private static void requireSvg(Path file) {
+        if (!file.getFileName().toString().toLowerCase(Locale.ROOT).endsWith(".svg")) {
+            throw new IllegalArgumentException("Plot %s: pictures are SVG, which any browser shows; name the file *.svg"
+                    .formatted(file));
+        }
+    }
+
+    private static Path name(Path model) {
+        return model.toAbsolutePath().normalize().getFileName();
+    }
+
+    private static void describe(Path file, String caption, List<ChannelMagnitudes> magnitudes, PrintWriter out)
+            throws IOException {
         out.printf(Locale.ROOT, "%n%s: %s, %,d bytes%n", file, caption, Files.size(file));
         magnitudes.stream().sorted((a, b) -> Double.compare(outlier(b), outlier(a))).limit(3)
                 .forEach(one -> out.println("  " + describe(one)));

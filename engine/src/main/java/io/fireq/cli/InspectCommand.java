@@ -22,6 +22,8 @@ import picocli.CommandLine.Spec;
 
 @Command(name = "inspect", mixinStandardHelpOptions = true, description = "Shows what is in a checkpoint.")
 final class InspectCommand implements Callable<Integer> {
+    private static final int DEFAULT_TOKENS = 512;
+
     @Parameters(index = "0", paramLabel = "MODEL", description = "Directory of a checkpoint.")
     Path directory;
 
@@ -32,7 +34,10 @@ final class InspectCommand implements Callable<Integer> {
     boolean verify;
 
     @Option(names = "--plot", paramLabel = "FILE.svg",
-            description = "Run the model over a text and draw the largest activation of every channel, and of K.")
+            description = {"Draw the largest activation of every channel, and of K, before and after smoothing, as the "
+                    + "quantizer noted them in the checkpoint.",
+                "With one of the three options below, or where nothing was noted: run the model over a text and draw "
+                    + "what it has there."})
     Path plot;
 
     @Option(names = "--original", paramLabel = "DIR",
@@ -42,17 +47,19 @@ final class InspectCommand implements Callable<Integer> {
     @Option(names = "--text", description = "With --plot: a UTF-8 text file; without it a short text of FireQ's own.")
     Path text;
 
-    @Option(names = "--tokens", defaultValue = "512",
-            description = "With --plot: most tokens of the text to run. Default: ${DEFAULT-VALUE}.")
-    int maxTokens;
+    @Option(names = "--tokens", paramLabel = "N",
+            description = "With --plot: most tokens of the text to run. Default: " + DEFAULT_TOKENS + ".")
+    Integer maxTokens;
 
     @Spec
     CommandSpec spec;
 
     @Override
     public Integer call() throws IOException {
-        if (plot == null && (original != null || text != null)) {
-            throw new ParameterException(spec.commandLine(), "--original and --text say how to --plot; give both.");
+        boolean runs = original != null || text != null || maxTokens != null;
+        if (plot == null && runs) {
+            throw new ParameterException(spec.commandLine(),
+                    "--original, --text and --tokens say what to --plot; name a picture as well.");
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Checkpoint checkpoint = Checkpoint.open(directory)) {
@@ -80,8 +87,9 @@ final class InspectCommand implements Callable<Integer> {
                 out.println("All checksums match.");
             }
         }
-        if (plot != null) {
-            new ActivationPlot(directory, original, text, maxTokens).write(plot, out);
+        if (plot != null && (runs || !ActivationPlot.writeStored(directory, plot, out))) {
+            new ActivationPlot(directory, original, text, maxTokens == null ? DEFAULT_TOKENS : maxTokens)
+                    .write(plot, out);
         }
         return 0;
     }

@@ -30,9 +30,22 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-@Command(name = "quantize", mixinStandardHelpOptions = true, sortOptions = false,
+@Command(name = "quantize", mixinStandardHelpOptions = true, sortOptions = false, usageHelpWidth = 100,
+        customSynopsis = "fireq quantize [OPTIONS] SOURCE TARGET",
         description = {"Turns a Hugging Face checkpoint into a FireQ checkpoint.",
-            "Interrupted, it goes on where it was when called again with the same options."})
+            "Interrupted, it goes on where it was when called again with the same arguments.%n"},
+        footer = {"%nParts of profile best:",
+            "  power_of_two_scales  channels are first brought to a common size by powers of two",
+            "  channel_scales       scales between the layers, from the sizes of weights and activations",
+            "  key_scales           the same for K against Q, behind the rotation",
+            "  key_hadamard         channels of K and Q are mixed before K is stored in 4 bits",
+            "  value_hadamard       channels of V are mixed, at no cost at run time",
+            "  normal_levels        4-bit levels spaced for normally distributed weights, where that is better",
+            "  gptq                 the error of each column is made good in the columns behind it",
+            "  refinement           codes and row scales are improved once more",
+            "  correction           layers aim at the unquantized model, not at their own disturbed input",
+            "  residual_rotation    off: the residual stream is rotated, at no cost at run time",
+            "  activation_order     off: GPTQ begins with the columns of the largest activations"})
 final class QuantizeCommand implements Callable<Integer> {
     private static final int PROGRESS_STEPS = 1000;
 
@@ -42,33 +55,36 @@ final class QuantizeCommand implements Callable<Integer> {
     @Parameters(index = "1", paramLabel = "TARGET", description = "Directory to create.")
     Path target;
 
-    @Option(names = "--profile", defaultValue = "best",
+    @Option(names = "--profile", defaultValue = "best", paramLabel = "PROFILE",
             description = "best: calibrated, least loss; paper: FireQ as published. Default: ${DEFAULT-VALUE}.")
     Profile profile;
 
-    @Option(names = "--group-size", defaultValue = "128",
+    @Option(names = "--group-size", defaultValue = "128", paramLabel = "N",
             description = "Columns that share a scale. Default: ${DEFAULT-VALUE}.")
     int groupSize;
 
-    @Option(names = "--kv-group-size", defaultValue = "0",
+    @Option(names = "--kv-group-size", defaultValue = "0", paramLabel = "N",
             description = "Channels of a head that share a scale in the KV cache; 0 for the whole head, which every "
                     + "backend runs fast. Default: ${DEFAULT-VALUE}.")
     int kvGroupSize;
 
-    @Option(names = "--embedding", defaultValue = "e4m3", description = "bf16 or e4m3. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--embedding", defaultValue = "e4m3", paramLabel = "FORMAT",
+            description = "bf16 or e4m3. Default: ${DEFAULT-VALUE}.")
     TableFormat embedding;
 
-    @Option(names = "--head", defaultValue = "e4m3", description = "e4m3 or int4. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--head", defaultValue = "e4m3", paramLabel = "FORMAT",
+            description = "e4m3 or int4. Default: ${DEFAULT-VALUE}.")
     TableFormat head;
 
-    @Option(names = "--device", defaultValue = "auto",
+    @Option(names = "--device", defaultValue = "auto", paramLabel = "DEVICE",
             description = "auto, cpu or cuda. Default: ${DEFAULT-VALUE}, a GPU where there is one to use.")
     Device device;
 
-    @Option(names = "--threads", defaultValue = "0", description = "CPU threads; 0 takes all processors.")
+    @Option(names = "--threads", defaultValue = "0", paramLabel = "N",
+            description = "CPU threads; 0 takes all processors.")
     int threads;
 
-    @Option(names = "--cpu-kernels", defaultValue = "auto",
+    @Option(names = "--cpu-kernels", defaultValue = "auto", paramLabel = "KIND",
             description = "auto, vector, or plain, which writes the same bytes on every machine, but takes longer. "
                     + "Default: ${DEFAULT-VALUE}.")
     CpuKernelChoice kernels;
@@ -76,10 +92,10 @@ final class QuantizeCommand implements Callable<Integer> {
     @ArgGroup(exclusive = false, validate = false, heading = "%nWhat the model reads while it is quantized:%n")
     CalibrationArguments calibration = new CalibrationArguments();
 
-    @ArgGroup(exclusive = false, validate = false, heading = "%nParts of profile best:%n")
+    @ArgGroup(exclusive = false, validate = false, heading = "%nOf profile best:%n")
     BestArguments best = new BestArguments();
 
-    @ArgGroup(exclusive = false, validate = false, heading = "%nConstants of profile paper, 0 leaves a scaling out:%n")
+    @ArgGroup(exclusive = false, validate = false, heading = "%nOf profile paper, constants as published; 0 leaves a scaling out:%n")
     PaperArguments paper = new PaperArguments();
 
     @Spec
@@ -87,7 +103,7 @@ final class QuantizeCommand implements Callable<Integer> {
 
     static final class CalibrationArguments {
         @Option(names = "--calibration", paramLabel = "FILE",
-                description = "A UTF-8 text, or JSON lines with a \"text\" (.jsonl). Default: a text that FireQ brings "
+                description = "A UTF-8 text, or JSON lines with a \"text\" each. Default: a text that FireQ brings "
                         + "along.")
         Path text;
 
@@ -99,21 +115,21 @@ final class QuantizeCommand implements Callable<Integer> {
                 description = "Tokens per window; 0 for the profile's default (best 512, paper 2048).")
         int windowLen;
 
-        @Option(names = "--seed", defaultValue = "1",
+        @Option(names = "--seed", defaultValue = "1", paramLabel = "N",
                 description = "Chooses windows where the text has more. Default: ${DEFAULT-VALUE}.")
         long seed;
     }
 
     static final class BestArguments {
         @Option(names = "--without", split = ",", paramLabel = "PART",
-                description = "Leave out some of: ${COMPLETION-CANDIDATES}.")
+                description = "Leave out some of the parts below.")
         Set<Part> without = EnumSet.noneOf(Part.class);
 
         @Option(names = "--with", split = ",", paramLabel = "PART",
-                description = "Add parts that are off by default: residual_rotation, activation_order.")
+                description = "Add parts that are off by default.")
         Set<Part> with = EnumSet.noneOf(Part.class);
 
-        @Option(names = "--damping", defaultValue = "0.1",
+        @Option(names = "--damping", defaultValue = "0.1", paramLabel = "SHARE",
                 description = "Added to the diagonal of the inputs' second moments, relative to it. "
                         + "Default: ${DEFAULT-VALUE}.")
         double damping;
@@ -125,11 +141,11 @@ final class QuantizeCommand implements Callable<Integer> {
         double attentionInput;
 
         @Option(names = "--paper-up-gate", defaultValue = "0.0096", paramLabel = "SCALE",
-                description = "Λ2. Default: ${DEFAULT-VALUE}.")
+                description = "Λ2, input channels of gate and up. Default: ${DEFAULT-VALUE}.")
         double upGate;
 
         @Option(names = "--paper-down", defaultValue = "0.015", paramLabel = "SCALE",
-                description = "Λ3. Default: ${DEFAULT-VALUE}.")
+                description = "Λ3, input channels of down. Default: ${DEFAULT-VALUE}.")
         double down;
 
         @Option(names = "--paper-output", defaultValue = "0", paramLabel = "SCALE",
@@ -137,16 +153,16 @@ final class QuantizeCommand implements Callable<Integer> {
         double output;
 
         @Option(names = "--paper-value", defaultValue = "0.9", paramLabel = "FACTOR",
-                description = "Λ1. Default: ${DEFAULT-VALUE}.")
+                description = "Λ1, of V. Default: ${DEFAULT-VALUE}.")
         double value;
 
-        @Option(names = "--paper-alpha", defaultValue = "8", description = "N. Default: ${DEFAULT-VALUE}.")
+        @Option(names = "--paper-alpha", defaultValue = "8", paramLabel = "SIZE", description = "N: rotated pairs of K channels reach this. Default: ${DEFAULT-VALUE}.")
         double alpha;
 
-        @Option(names = "--paper-beta", defaultValue = "8", description = "S. Default: ${DEFAULT-VALUE}.")
+        @Option(names = "--paper-beta", defaultValue = "8", paramLabel = "SIZE", description = "S: the chosen K channels reach this. Default: ${DEFAULT-VALUE}.")
         double beta;
 
-        @Option(names = "--paper-top-k", defaultValue = "8",
+        @Option(names = "--paper-top-k", defaultValue = "8", paramLabel = "N",
                 description = "Channels of each head that S is for, and their partners. Default: ${DEFAULT-VALUE}.")
         int topK;
 

@@ -2,6 +2,8 @@ package io.fireq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.fireq.engine.quant.OutlierInjector;
+import io.fireq.engine.quant.Part;
 import io.fireq.engine.quant.imports.ForeignModel;
 import io.fireq.engine.quant.imports.ForeignModel.Format;
 import java.io.ByteArrayInputStream;
@@ -12,6 +14,10 @@ import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -83,7 +89,8 @@ class FireqTest {
         assertThat(before).content().contains("before: unquantized model").doesNotContain("after: quantized model");
 
         Path quantized = directory.resolve("stories-q");
-        assertThat(run("quantize", STORIES, quantized.toString()).code).isZero();
+        assertThat(run("quantize", STORIES, quantized.toString(), "--calibration-windows", "2", "--calibration-window",
+                "64").code).isZero();
         Path text = directory.resolve("corpus.txt");
         Files.writeString(text, "Once upon a time there was a little girl. ".repeat(9));
         Path both = directory.resolve("both.svg");
@@ -102,6 +109,52 @@ class FireqTest {
         assertThat(notOriginal.code).isEqualTo(1);
         assertThat(notOriginal.err).contains("--original is the unquantized checkpoint");
         assertThat(run("inspect", STORIES, "--original", STORIES).code).isEqualTo(2);
+        assertThat(run("inspect", STORIES, "--tokens", "9").code).isEqualTo(2);
+    }
+
+    @Test
+    void inspect_draws_what_the_quantizer_noted_without_running_the_model() throws IOException {
+        Path source = directory.resolve("outliers");
+        OutlierInjector.inject(Path.of(STORIES), source, 1);
+        for (String profile : List.of("best", "paper")) {
+            Path quantized = directory.resolve(profile);
+            Run made = run("quantize", source.toString(), quantized.toString(), "--profile", profile,
+                    "--calibration-windows", "2", "--calibration-window", "64");
+            assertThat(made.code).as(made.err).isZero();
+            Path picture = directory.resolve(profile + ".svg");
+            Run drawn = run("inspect", quantized.toString(), "--plot", picture.toString());
+            assertThat(drawn.code).as(drawn.err).isZero();
+            assertThat(drawn.out).contains("over the first calibration windows", "layer 0 ", "; after: ");
+            assertThat(picture).content().contains("Smoothing of " + profile, "before smoothing", "after smoothing",
+                    "K cache").doesNotContain("quantized model");
+        }
+        // Profile best takes an outlier of 64 in the attention's input back; paper leaves that input as it is.
+        assertThat(outliers(directory.resolve("best.svg"))).isLessThan(0.5 * outliers(directory.resolve("paper.svg")));
+    }
+
+    /** How many times the median channel the largest channel of the first panel is, after smoothing. */
+    private static double outliers(Path picture) throws IOException {
+        Matcher peaks = Pattern.compile("→ [0-9.e]+ \\(([0-9.]+)×\\)").matcher(Files.readString(picture));
+        assertThat(peaks.find()).isTrue();
+        return Double.parseDouble(peaks.group(1));
+    }
+
+    @Test
+    void quantize_explains_every_part_and_refuses_what_does_not_fit() {
+        Run help = run("quantize", "--help");
+        for (Part part : Part.values()) {
+            assertThat(help.out).contains("  " + part.name().toLowerCase(Locale.ROOT) + " ");
+        }
+        assertThat(help.out.lines()).allMatch(line -> line.length() <= 100);
+        Run unknown = run("quantize", STORIES, directory.resolve("x").toString(), "--without", "magic");
+        assertThat(unknown.code).isEqualTo(2);
+        assertThat(unknown.err).contains("magic", "GPTQ");
+        Run groups = run("quantize", STORIES, directory.resolve("x").toString(), "--group-size", "33");
+        assertThat(groups.code).isEqualTo(1);
+        assertThat(groups.err).contains("group size is 33").doesNotContain("at io.fireq");
+        Run text = run("quantize", STORIES, directory.resolve("x").toString(), "--calibration", "none.txt");
+        assertThat(text.err).contains("none.txt: there is no such file");
+        assertThat(directory).isEmptyDirectory();
     }
 
     @Test

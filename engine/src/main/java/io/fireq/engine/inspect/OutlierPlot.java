@@ -34,10 +34,14 @@ public final class OutlierPlot {
     private final int[] lowestDecade = new int[Site.values().length];
     private final int[] highestDecade = new int[Site.values().length];
     private final int headDim;
+    private final String beforeLabel;
+    private final String afterLabel;
     private final StringBuilder svg = new StringBuilder();
 
-    private OutlierPlot(List<ChannelMagnitudes> magnitudes, int headDim) {
+    private OutlierPlot(List<ChannelMagnitudes> magnitudes, int headDim, String beforeLabel, String afterLabel) {
         this.headDim = headDim;
+        this.beforeLabel = beforeLabel;
+        this.afterLabel = afterLabel;
         for (ChannelMagnitudes one : magnitudes) {
             layers.computeIfAbsent(one.layer(), key -> new TreeMap<>()).put(one.site(), one);
         }
@@ -54,10 +58,16 @@ public final class OutlierPlot {
      * @throws IllegalArgumentException if there is nothing to draw
      */
     public static String svg(String title, String caption, List<ChannelMagnitudes> magnitudes, int headDim) {
+        return svg(title, caption, magnitudes, headDim, "before: unquantized model", "after: quantized model");
+    }
+
+    /** As {@link #svg(String, String, List, int)}, with words of its own for the two lines of a panel. */
+    public static String svg(String title, String caption, List<ChannelMagnitudes> magnitudes, int headDim,
+            String beforeLabel, String afterLabel) {
         if (magnitudes.isEmpty()) {
             throw new IllegalArgumentException("Plot '%s': there are no magnitudes".formatted(title));
         }
-        return new OutlierPlot(magnitudes, headDim).draw(title, caption);
+        return new OutlierPlot(magnitudes, headDim, beforeLabel, afterLabel).draw(title, caption);
     }
 
     /** Whole decades around all values of a site. */
@@ -122,11 +132,11 @@ public final class OutlierPlot {
         int x = width - RIGHT - 380;
         if (before) {
             svg.append("<polyline class=\"b\" points=\"%d,30 %d,18 %d,30\"/>\n".formatted(x, x + 12, x + 24));
-            text(x + 30, 28, "", "before: unquantized model", "");
+            text(x + 30, 28, "", escape(beforeLabel), "");
         }
         if (after) {
             svg.append("<polyline class=\"a\" points=\"%d,28 %d,20 %d,28\"/>\n".formatted(x + 196, x + 208, x + 220));
-            text(x + 226, 28, "", "after: quantized model", "");
+            text(x + 226, 28, "", escape(afterLabel), "");
         }
         text(x, 44, "t", "In each panel: largest value, and how many times the median channel's", "");
     }

@@ -5,8 +5,6 @@ import io.fireq.engine.quant.OutputCorrection.Reference;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.BlockRunner;
 import io.fireq.engine.quant.smoothing.BlockWeights;
-import io.fireq.engine.tensor.FloatMatrix;
-import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
 import java.util.ArrayList;
@@ -61,7 +59,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
     public QuantizedBlock quantize(int layer, BlockWeights original) {
         BlockWeights weights = original.copy();
         BlockSmoothing.Result smoothed = smoothing.apply(layer, weights);
-        Reports reports = new Reports(layer, original, weights, smoothed);
+        Reports reports = new Reports(layer, original, weights);
         ReferenceWeights.load(reference, weights);
         quantized.inputNorm(weights.inputNorm());
         quantized.postNorm(weights.postNorm());
@@ -71,6 +69,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
                 attentionInputs(), Reference.INPUT);
         quantized.qkv(qkv.matrices(), weights.smoothsKeys() ? weights.keySmooth() : null);
         reports.add(qkv, smoothed.attentionInputExponent());
+        reports.addTo(1, Measures.KEY_SCALE_EXPONENT, smoothed.keyExponent());
 
         int qSize = config.nHeads() * config.headDim();
         Layers output;
@@ -96,7 +95,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
             residualError = finishStreams(gated);
             reports.add(down, smoothed.downExponent());
         }
-        reports.addToLast("residual_error", residualError);
+        reports.addTo(reports.rows().size() - 1, Measures.RESIDUAL_ERROR, residualError);
 
         List<WeightMatrix> matrices = new ArrayList<>(qkv.matrices());
         matrices.addAll(output.matrices());
@@ -306,7 +305,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
         private final Map<String, float[]> smoothed;
         private final List<TensorReport> rows = new ArrayList<>();
 
-        private Reports(int layer, BlockWeights original, BlockWeights smoothed, BlockSmoothing.Result result) {
+        private Reports(int layer, BlockWeights original, BlockWeights smoothed) {
             this.original = BlockTensors.byName(layer, original);
             this.smoothed = BlockTensors.byName(layer, smoothed);
         }
@@ -316,22 +315,23 @@ final class BestBlockQuantizer implements BlockQuantizer {
                 String name = rounded.matrix().name();
                 Map<String, Double> measures = new TreeMap<>();
                 measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
-                measures.put("output_sqnr_db", rounded.outputSqnrDb());
-                measures.put("plain_sqnr_before_smoothing_db", rounding.plainSqnrDb(original.get(name), rounded.matrix().k()));
-                measures.put("plain_sqnr_after_smoothing_db", rounding.plainSqnrDb(smoothed.get(name), rounded.matrix().k()));
-                measures.put("clip_share", rounded.clipShare());
-                measures.put("normal_levels", rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
-                measures.put("channel_scale_exponent", exponent);
-                measures.put("correction_pull", layers.pull());
+                measures.put(Measures.OUTPUT_SQNR_DB, rounded.outputSqnrDb());
+                int k = rounded.matrix().k();
+                measures.put(Measures.PLAIN_BEFORE_DB, rounding.plainSqnrDb(original.get(name), k));
+                measures.put(Measures.PLAIN_AFTER_DB, rounding.plainSqnrDb(smoothed.get(name), k));
+                measures.put(Measures.CLIP_SHARE, rounded.clipShare());
+                measures.put(Measures.NORMAL_LEVELS, rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
+                measures.put(Measures.CHANNEL_SCALE_EXPONENT, exponent);
+                measures.put(Measures.CORRECTION_PULL, layers.pull());
                 rows.add(new TensorReport(name, "int4", rounded.matrix().groupSize(), measures));
             }
         }
 
-        private void addToLast(String measure, double value) {
-            TensorReport last = rows.remove(rows.size() - 1);
-            Map<String, Double> measures = new TreeMap<>(last.measures());
+        private void addTo(int index, String measure, double value) {
+            TensorReport row = rows.get(index);
+            Map<String, Double> measures = new TreeMap<>(row.measures());
             measures.put(measure, value);
-            rows.add(new TensorReport(last.name(), last.format(), last.groupSize(), measures));
+            rows.set(index, new TensorReport(row.name(), row.format(), row.groupSize(), measures));
         }
 
         private List<TensorReport> rows() {

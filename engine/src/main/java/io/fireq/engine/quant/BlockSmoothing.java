@@ -3,7 +3,7 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.BlockObserver;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.calibration.Observation;
 import io.fireq.engine.quant.calibration.Place;
 import io.fireq.engine.quant.calibration.QueryKeySamples;
@@ -60,7 +60,7 @@ final class BlockSmoothing {
      * @param magnitudes what flowed before and after
      */
     record Result(double attentionInputExponent, double mlpInputExponent, double downExponent, double keyExponent,
-            ChannelMagnitudes magnitudes) {}
+            SmoothingMagnitudes magnitudes) {}
 
     /** The Hadamard block of Q and K that goes with the options. */
     static int hadamardBlock(QuantizerOptions options, ModelConfig config) {
@@ -108,7 +108,7 @@ final class BlockSmoothing {
             down = forDown.exponent();
         }
         Observation smoothed = watch(weights, hadamardBlock(options, config), false).observation();
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         Observation before = asItCame == null ? watched.observation() : asItCame;
         for (Place place : Place.values()) {
             magnitudes.put(layer, place, before.largest(place), smoothed.largest(place));

@@ -3,6 +3,7 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -31,8 +32,7 @@ record Calibration(String text, List<int[]> windows) {
         facts.put("seed", options.calibration().seed());
         facts.put("kernels", kernels);
         if (options.profile() == Profile.BEST) {
-            facts.put("parts", options.parts().stream().map(part -> part.name().toLowerCase(java.util.Locale.ROOT))
-                    .toList());
+            facts.put("parts", options.parts().stream().map(part -> part.name().toLowerCase(Locale.ROOT)).toList());
             facts.put("damping", options.damping());
         } else {
             PaperConstants paper = options.paper();

@@ -5,6 +5,7 @@ import io.fireq.engine.weights.Checkpoint;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -44,7 +45,7 @@ final class Fingerprint {
     }
 
     private static void update(MessageDigest digest, String text) {
-        digest.update((text + "\n").getBytes(java.nio.charset.StandardCharsets.UTF_8));
+        digest.update((text + "\n").getBytes(StandardCharsets.UTF_8));
     }
 
     private static MessageDigest sha256() {

@@ -106,7 +106,8 @@ final class LayerRounding {
     Steps steps(Matrix gram, long tokens) {
         int k = gram.rows();
         // Few tokens say little about how channels go together: with fewer than k, H has directions of no weight at all.
-        float[] diagonal = damped(math.diagonal(gram), options.damping() + (double) k / tokens);
+        double doubt = (double) k / tokens;
+        float[] diagonal = damped(math.diagonal(gram), options.damping() + doubt, Math.max(0, doubt - 1));
         Matrix damped = math.withDiagonal(gram, diagonal);
         int[] order = options.has(Part.ACTIVATION_ORDER) ? descending(diagonal) : null;
         return new Steps(k, damped, options.has(Part.GPTQ) ? triangle(damped, order) : null, order);
@@ -152,13 +153,18 @@ final class LayerRounding {
         }
     }
 
-    private static float[] damped(float[] diagonal, double relative) {
+    /**
+     * @param relative added to each element of the diagonal, relative to it
+     * @param even     added to all alike, relative to their mean: fewer tokens than channels do not tell how large each
+     *                 channel is, and one that happens to be small in them must not count for nothing
+     */
+    private static float[] damped(float[] diagonal, double relative, double even) {
         int k = diagonal.length;
         double mean = 0;
         for (float value : diagonal) {
             mean += value / k;
         }
-        double floor = mean > 0 ? 1e-6 * mean : 1; // a dead channel must not make H singular
+        double floor = mean > 0 ? (1e-6 + even) * mean : 1; // a dead channel must not make H singular
         float[] damped = new float[k];
         for (int i = 0; i < k; i++) {
             damped[i] = (float) (diagonal[i] * (1 + relative) + floor);

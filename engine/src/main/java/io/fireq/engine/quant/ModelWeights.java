@@ -7,6 +7,8 @@ import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.FloatMatrix;
 import io.fireq.engine.weights.Checkpoint;
 import io.fireq.engine.weights.WeightSource;
+import java.util.HashMap;
+import java.util.Map;
 
 /** The weights of an unquantized model in float32, read when they are asked for and checked to be finite. */
 final class ModelWeights {
@@ -21,20 +23,14 @@ final class ModelWeights {
     }
 
     BlockWeights block(int layer) {
-        int hiddenSize = config.hiddenSize();
-        int qSize = config.nHeads() * config.headDim();
-        int kvSize = config.nKvHeads() * config.headDim();
+        Map<String, float[]> linears = new HashMap<>();
+        LayerNames.linears(config, layer).forEach(l -> linears.put(l.name(), linear(l.name(), l.n(), l.k())));
         String prefix = LayerNames.block(layer);
-        return BlockWeights.of(config,
-                norm(prefix + LayerNames.INPUT_NORM),
-                linear(prefix + LayerNames.QUERY, qSize, hiddenSize),
-                linear(prefix + LayerNames.KEY, kvSize, hiddenSize),
-                linear(prefix + LayerNames.VALUE, kvSize, hiddenSize),
-                linear(prefix + LayerNames.OUTPUT, hiddenSize, qSize),
-                norm(prefix + LayerNames.POST_NORM),
-                linear(prefix + LayerNames.GATE, config.ffnSize(), hiddenSize),
-                linear(prefix + LayerNames.UP, config.ffnSize(), hiddenSize),
-                linear(prefix + LayerNames.DOWN, hiddenSize, config.ffnSize()));
+        return BlockWeights.of(config, norm(prefix + LayerNames.INPUT_NORM), linears.get(prefix + LayerNames.QUERY),
+                linears.get(prefix + LayerNames.KEY), linears.get(prefix + LayerNames.VALUE),
+                linears.get(prefix + LayerNames.OUTPUT), norm(prefix + LayerNames.POST_NORM),
+                linears.get(prefix + LayerNames.GATE), linears.get(prefix + LayerNames.UP),
+                linears.get(prefix + LayerNames.DOWN));
     }
 
     /** {@code [vocabSize, hiddenSize]}. */

@@ -3,10 +3,11 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.BlockObserver;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.calibration.Observation;
 import io.fireq.engine.quant.calibration.Place;
 import io.fireq.engine.quant.smoothing.BlockWeights;
+import io.fireq.engine.tensor.Int4Matrix;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
 import java.util.ArrayList;
@@ -43,7 +44,7 @@ final class PaperBlockQuantizer implements BlockQuantizer {
         BlockWeights weights = original.copy();
         Observation observation = set == null ? null : watchAll(original);
         smoothing.apply(weights, observation);
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         if (observation != null) {
             Observation asItCame = watchFirst(original);
             Observation smoothed = watchFirst(weights);
@@ -53,33 +54,36 @@ final class PaperBlockQuantizer implements BlockQuantizer {
         }
 
         Map<String, float[]> before = BlockTensors.byName(layer, original);
+        Map<String, float[]> after = BlockTensors.byName(layer, weights);
         List<WeightMatrix> matrices = new ArrayList<>();
         List<TensorReport> reports = new ArrayList<>();
-        BlockTensors.byName(layer, weights).forEach((name, w) -> {
-            int k = w.length / rows(name, layer);
-            int groupSize = options.groupSizeFor(k);
-            WeightMatrix matrix = options.paper().bf16Scales()
-                    ? rounding.quantizeWithBf16Scales(name, w, w.length / k, k, groupSize)
-                    : rounding.quantize(name, w, w.length / k, k, groupSize);
-            Map<String, Double> measures = new TreeMap<>();
-            measures.put(TensorReport.SQNR_DB, Sqnr.decibels(w, matrix));
-            measures.put("plain_sqnr_before_smoothing_db", plain.plainSqnrDb(before.get(name), k));
-            measures.put("plain_sqnr_after_smoothing_db", plain.plainSqnrDb(w, k));
-            matrices.add(matrix);
-            reports.add(new TensorReport(name, options.paper().bf16Scales() ? "e4m3" : "int4", groupSize, measures));
-        });
+        for (LayerNames.Linear linear : LayerNames.linears(config, layer)) {
+            round(linear, before.get(linear.name()), after.get(linear.name()), matrices, reports);
+        }
         meter.step("rounding", 0.2, 1);
         return new QuantizedBlock(matrices, BlockTensors.of(layer, weights), reports, magnitudes);
     }
 
-    private int rows(String name, int layer) {
-        String part = name.substring(LayerNames.block(layer).length());
-        return switch (part) {
-            case LayerNames.QUERY -> config.nHeads() * config.headDim();
-            case LayerNames.KEY, LayerNames.VALUE -> config.nKvHeads() * config.headDim();
-            case LayerNames.GATE, LayerNames.UP -> config.ffnSize();
-            default -> config.hiddenSize();
-        };
+    private void round(LayerNames.Linear linear, float[] before, float[] after, List<WeightMatrix> matrices,
+            List<TensorReport> reports) {
+        int k = linear.k();
+        int groupSize = options.groupSizeFor(k);
+        Map<String, Double> measures = new TreeMap<>();
+        WeightMatrix matrix;
+        if (options.paper().bf16Scales()) {
+            matrix = rounding.quantizeWithBf16Scales(linear.name(), after, linear.n(), k, groupSize);
+        } else {
+            Int4Matrix int4 = rounding.quantize(linear.name(), after, linear.n(), k, groupSize);
+            measures.put(Measures.MULTIPLIER, 1.0 / int4.rowScale()[0]);
+            matrix = int4;
+        }
+        measures.put(TensorReport.SQNR_DB, Sqnr.decibels(after, matrix));
+        measures.put(Measures.PLAIN_BEFORE_DB, plain.plainSqnrDb(before, k));
+        measures.put(Measures.PLAIN_AFTER_DB, plain.plainSqnrDb(after, k));
+        matrices.add(matrix);
+        reports.add(options.paper().bf16Scales()
+                ? new TensorReport(linear.name(), "e4m3", 0, measures)
+                : new TensorReport(linear.name(), "int4", groupSize, measures));
     }
 
     /** All windows pass through the unquantized layer, to the one behind it. */

@@ -1,7 +1,7 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.model.ModelConfig;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.smoothing.BlockWeights;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.quant.smoothing.PowerOfTwoScaling;
@@ -53,7 +53,7 @@ final class PlainBlockQuantizer implements BlockQuantizer {
         add(layer, List.of(LayerNames.GATE, LayerNames.UP), hiddenSize, matrices, reports, weights.gate(),
                 weights.up());
         add(layer, List.of(LayerNames.DOWN), config.ffnSize(), matrices, reports, weights.down());
-        return new QuantizedBlock(matrices, BlockTensors.of(layer, weights), reports, new ChannelMagnitudes());
+        return new QuantizedBlock(matrices, BlockTensors.of(layer, weights), reports, new SmoothingMagnitudes());
     }
 
     private void add(int layer, List<String> names, int k, List<WeightMatrix> matrices, List<TensorReport> reports,
@@ -67,8 +67,8 @@ final class PlainBlockQuantizer implements BlockQuantizer {
             for (LayerRounding.Rounded rounded : rounding.round(fullNames, uploaded, null)) {
                 Map<String, Double> measures = new TreeMap<>();
                 measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
-                measures.put("clip_share", rounded.clipShare());
-                measures.put("normal_levels", rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
+                measures.put(Measures.CLIP_SHARE, rounded.clipShare());
+                measures.put(Measures.NORMAL_LEVELS, rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
                 matrices.add(rounded.matrix());
                 reports.add(new TensorReport(rounded.matrix().name(), "int4", rounded.matrix().groupSize(), measures));
             }

@@ -2,19 +2,16 @@ package io.fireq.engine.quant;
 
 import io.fireq.engine.backend.KvFormat;
 import io.fireq.engine.model.ModelConfig;
-import io.fireq.engine.quant.QuantizerOptions.TableFormat;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.quant.smoothing.ResidualRotation;
 import io.fireq.engine.tensor.Bf16;
-import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.Checkpoint;
 import io.fireq.engine.weights.QuantizedCheckpointWriter;
 import io.fireq.engine.weights.v1.QuantizationInfo;
 import io.fireq.engine.weights.v1.TensorReport;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,9 +21,6 @@ import java.util.Map;
 final class QuantizationRun {
     private static final String EMBEDDING_PIECE = "embedding";
     private static final String HEAD_PIECE = "head";
-    private static final List<String> COMPANION_FILES = List.of("tokenizer.json", "tokenizer.model",
-            "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json",
-            "LICENSE", "LICENSE.txt");
 
     private final QuantizerOptions options;
     private final ModelConfig config;
@@ -175,7 +169,7 @@ final class QuantizationRun {
                         BlockSmoothing.hadamardBlock(options, config)),
                 calibration.facts(options, math.description()), List.of(), Map.of());
         List<TensorReport> reports = new ArrayList<>();
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         try (QuantizedCheckpointWriter writer =
                 QuantizedCheckpointWriter.create(target, source.resolve("config.json"), info)) {
             for (String piece : pieces()) {
@@ -185,15 +179,11 @@ final class QuantizationRun {
             }
             reports.forEach(writer::addReport);
             if (!magnitudes.isEmpty()) {
-                Path file = work.path().resolve(ChannelMagnitudes.FILE);
+                Path file = work.path().resolve(SmoothingMagnitudes.FILE);
                 magnitudes.write(file);
                 writer.copyFile(file);
             }
-            for (String file : COMPANION_FILES) {
-                if (Files.isRegularFile(source.resolve(file))) {
-                    writer.copyFile(source.resolve(file));
-                }
-            }
+            CompanionFiles.of(source).forEach(writer::copyFile);
             writer.finish();
         }
         return reports;
@@ -207,5 +197,4 @@ final class QuantizationRun {
         pieces.add(HEAD_PIECE);
         return pieces;
     }
-
 }

@@ -1,6 +1,6 @@
 package io.fireq.engine.quant;
 
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
@@ -15,4 +15,4 @@ import java.util.List;
  * @param magnitudes what flowed through it; empty where nothing was measured
  */
 record QuantizedBlock(List<WeightMatrix> matrices, List<HostTensor> tensors, List<TensorReport> reports,
-        ChannelMagnitudes magnitudes) {}
+        SmoothingMagnitudes magnitudes) {}

@@ -1,37 +1,38 @@
 package io.fireq.engine.quant;
 
-import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.WeightMatrix;
+import java.util.stream.IntStream;
 
 /** Signal to quantization noise. */
-final class Sqnr {
-    private static final int ROWS = 512;
-
+public final class Sqnr {
     private Sqnr() {}
 
-    /** In decibels to two places; infinite where there is no noise. */
+    /** In decibels to two places; infinite where there is no noise, NaN where that is not a number. */
     static double decibels(double signal, double noise) {
-        return Math.round(1000 * Math.log10(signal / noise)) / 100.0;
+        if (Double.isNaN(noise)) {
+            return Double.NaN; // rounding would make it 0
+        }
+        return noise == 0 ? Double.POSITIVE_INFINITY : Math.round(1000 * Math.log10(signal / noise)) / 100.0;
     }
 
-    static double decibels(float[] weights, WeightMatrix matrix) {
-        int k = matrix.k();
-        double noise = 0;
-        double[] squares = new double[Math.multiplyExact(Math.min(ROWS, matrix.n()), k)];
-        for (int first = 0; first < matrix.n(); first += ROWS) {
-            int from = first;
-            int count = Math.min(ROWS, matrix.n() - from);
-            Chunks.forEach(count, 8, (begin, end) -> {
-                for (int i = begin * k; i < end * k; i++) {
-                    double error = weights[from * k + i] - matrix.get(from + i / k, i % k);
-                    squares[i] = error * error;
-                }
-            });
-            for (int i = 0; i < count * k; i++) { // in order, whatever the number of threads
-                noise += squares[i];
+    /** Of a matrix against what it stands for, as {@link #decibels(double, double)}. */
+    public static double decibels(Weights wanted, WeightMatrix matrix) {
+        double[] signal = new double[matrix.n()];
+        double[] noise = new double[matrix.n()];
+        IntStream.range(0, matrix.n()).parallel().forEach(row -> {
+            for (int column = 0; column < matrix.k(); column++) {
+                double value = wanted.get(row, column);
+                double error = value - matrix.get(row, column);
+                signal[row] += value * value;
+                noise[row] += error * error;
             }
-        }
-        return decibels(energy(weights), noise);
+        });
+        return decibels(sum(signal), sum(noise));
+    }
+
+    /** @param wanted row-major */
+    static double decibels(float[] wanted, WeightMatrix matrix) {
+        return decibels((row, column) -> wanted[row * matrix.k() + column], matrix);
     }
 
     static double energy(float[] weights) {
@@ -40,5 +41,18 @@ final class Sqnr {
             energy += (double) weight * weight;
         }
         return energy;
+    }
+
+    private static double sum(double[] values) {
+        double sum = 0;
+        for (double value : values) {
+            sum += value;
+        }
+        return sum;
+    }
+
+    /** Weights by row and column; may be asked by several threads at once. */
+    public interface Weights {
+        float get(int row, int column);
     }
 }

@@ -3,16 +3,11 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
 import io.fireq.engine.quant.calibration.BlockRunner;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.quant.smoothing.NormFolding;
-import io.fireq.engine.tensor.Bf16;
-import io.fireq.engine.tensor.DType;
-import io.fireq.engine.tensor.FloatMatrix;
 import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -39,7 +34,7 @@ final class TableQuantizer {
         int n = config.vocabSize();
         int k = config.hiddenSize();
         WeightMatrix matrix = switch (format) {
-            case BF16 -> bf16(name, table);
+            case BF16 -> DataFreeQuantizer.bf16(name, table, n, k);
             case E4M3 -> E4m3RowQuantizer.quantize(name, table, n, k);
             case INT4 -> options.profile() == Profile.PAPER
                     ? new PaperRounding(math).quantize(name, table, n, k, options.groupSizeFor(k))
@@ -57,7 +52,7 @@ final class TableQuantizer {
 
     /** The final norm alone: the head is the embedding. */
     QuantizedBlock norm(float[] norm) {
-        return new QuantizedBlock(List.of(), List.of(normTensor(norm)), List.of(), new ChannelMagnitudes());
+        return new QuantizedBlock(List.of(), List.of(normTensor(norm)), List.of(), new SmoothingMagnitudes());
     }
 
     /**
@@ -86,9 +81,9 @@ final class TableQuantizer {
                     rounding().round(List.of(LayerNames.HEAD), List.of(weights), moments).get(0);
             Map<String, Double> measures = new TreeMap<>();
             measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
-            measures.put("output_sqnr_db", rounded.outputSqnrDb());
-            measures.put("clip_share", rounded.clipShare());
-            measures.put("correction_pull", pull);
+            measures.put(Measures.OUTPUT_SQNR_DB, rounded.outputSqnrDb());
+            measures.put(Measures.CLIP_SHARE, rounded.clipShare());
+            measures.put(Measures.CORRECTION_PULL, pull);
             return piece(rounded.matrix(), List.of(normTensor(norm)),
                     report(rounded.matrix(), TableFormat.INT4, measures));
         }
@@ -124,18 +119,10 @@ final class TableQuantizer {
     }
 
     private static QuantizedBlock piece(WeightMatrix matrix, List<HostTensor> tensors, TensorReport report) {
-        return new QuantizedBlock(List.of(matrix), new ArrayList<>(tensors), List.of(report), new ChannelMagnitudes());
+        return new QuantizedBlock(List.of(matrix), new ArrayList<>(tensors), List.of(report), new SmoothingMagnitudes());
     }
 
     private static HostTensor normTensor(float[] norm) {
         return HostTensor.ofFloats(LayerNames.FINAL_NORM + ".weight", List.of(norm.length), norm);
-    }
-
-    private FloatMatrix bf16(String name, float[] table) {
-        ByteBuffer data = ByteBuffer.allocate(table.length * 2).order(ByteOrder.LITTLE_ENDIAN);
-        for (int i = 0; i < table.length; i++) {
-            data.putShort(i * 2, Bf16.encode(table[i]));
-        }
-        return new FloatMatrix(new HostTensor(name, DType.BF16, List.of(config.vocabSize(), config.hiddenSize()), data));
     }
 }

@@ -4,7 +4,7 @@ import io.fireq.engine.api.FireqException;
 import io.fireq.engine.json.Json;
 import io.fireq.engine.json.JsonLimits;
 import io.fireq.engine.json.JsonObject;
-import io.fireq.engine.quant.calibration.ChannelMagnitudes;
+import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
 import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.SafetensorsFile;
@@ -117,21 +117,33 @@ final class WorkDirectory implements AutoCloseable {
     /** Writes a piece; it is complete when this returns, and was not before. */
     void commit(String piece, QuantizedBlock result) {
         try {
-            try (SafetensorsWriter writer = SafetensorsWriter.create(path.resolve(piece + ".safetensors"), Map.of())) {
+            Path tensors = path.resolve(piece + ".safetensors");
+            try (SafetensorsWriter writer = SafetensorsWriter.create(tensors, Map.of())) {
                 for (WeightMatrix matrix : result.matrices()) {
                     LinearFormat.encode(matrix.name(), matrix).forEach(writer::add);
                 }
                 result.tensors().forEach(writer::add);
                 writer.finish();
             }
+            force(tensors);
             if (!result.magnitudes().isEmpty()) {
-                result.magnitudes().write(path.resolve(piece + ".magnitudes"));
+                Path magnitudes = path.resolve(piece + ".magnitudes");
+                result.magnitudes().write(magnitudes);
+                force(magnitudes);
             }
             Path report = path.resolve(piece + ".json.tmp");
             Files.writeString(report, Json.write(reportMap(result)));
+            force(report);
             Files.move(report, path.resolve(piece + ".json"), StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw failed(path, e);
+        }
+    }
+
+    /** Waits until the disk has it: a report must not survive a power cut that its tensors do not. */
+    private static void force(Path file) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.force(true);
         }
     }
 
@@ -170,9 +182,9 @@ final class WorkDirectory implements AutoCloseable {
         return measures;
     }
 
-    ChannelMagnitudes magnitudes(String piece) {
+    SmoothingMagnitudes magnitudes(String piece) {
         Path file = path.resolve(piece + ".magnitudes");
-        return Files.exists(file) ? ChannelMagnitudes.read(file) : new ChannelMagnitudes();
+        return Files.exists(file) ? SmoothingMagnitudes.read(file) : new SmoothingMagnitudes();
     }
 
     /** Removes everything: the checkpoint is complete, and what cannot be removed harms nobody. */

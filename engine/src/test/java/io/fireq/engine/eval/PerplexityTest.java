@@ -18,17 +18,28 @@ import org.junit.jupiter.api.Test;
 class PerplexityTest {
     private static final Path SHARED = Path.of("../../shared");
     private static final Path EMBER = SHARED.resolve("models/ember-29m");
+    /** Ember as the default profile quantizes it; the examples' tests make it again, byte for byte. */
+    private static final Path DEMO = Path.of("../examples/src/main/resources/models/ember");
     private static final Path WIKITEXT = SHARED.resolve("corpora/wikitext2-test.txt");
 
     @Test
     void float32_mode_has_the_perplexity_of_hugging_face_transformers() throws IOException {
-        assertThat(evaluate(Numerics.FLOAT32)).isCloseTo(79.07, within(0.05));
+        try (LoadedModel original = original()) {
+            assertThat(evaluate(original, null).perplexity()).isCloseTo(79.07, within(0.05));
+        }
     }
 
     @Test
-    void the_default_profile_has_the_recorded_perplexity() throws IOException {
-        // The order of sums alone moves it by half a percent, as flipped roundings spread: see the accuracy note.
-        assertThat(evaluate(Numerics.QUANTIZED)).isCloseTo(99.5, within(1.0));
+    void the_default_profile_is_as_near_to_the_original_as_recorded() throws IOException {
+        try (LoadedModel original = original();
+                LoadedModel quantized = FireqEngines.load(options(DEMO).numerics(Numerics.QUANTIZED).build())) {
+            Perplexity.Result result = evaluate(quantized, original);
+            // The order of sums alone moves perplexity by one or two percent, as flipped roundings spread; divergence
+            // is the steadier measure: see the accuracy note.
+            assertThat(result.perplexity()).isBetween(76.0, 82.0);
+            assertThat(result.divergence()).isLessThan(0.155);
+            assertThat(result.agreement()).isGreaterThan(0.76);
+        }
     }
 
     @Test
@@ -43,22 +54,25 @@ class PerplexityTest {
         }
     }
 
-    private static double evaluate(Numerics numerics) throws IOException {
+    private static LoadedModel original() {
         boolean present = Files.isDirectory(EMBER) && Files.isRegularFile(WIKITEXT);
         if (!present) {
             System.out.println("Skipped: needs " + EMBER + " and " + WIKITEXT);
         }
         Assumptions.assumeTrue(present, "no Ember checkpoint or corpus beside the repository");
-        EngineOptions options = EngineOptions.builder(EMBER.toString()).numerics(numerics)
-                .device(EngineOptions.Device.CPU).cacheDir(Path.of("target/test-model-cache")).maxBatchTokens(256)
-                .build();
-        try (LoadedModel loaded = FireqEngines.load(options)) {
-            Perplexity.Result result = new Perplexity(loaded, 1024)
-                    .evaluate(loaded.encodePrompt(Files.readString(WIKITEXT)), 24, (soFar, total) -> {});
-            System.out.printf("Ember, %s: perplexity %.4f over %d windows%n", loaded.info().quantization(),
-                    result.perplexity(), result.windows());
-            assertThat(result.scoredTokens()).isEqualTo(24 * 1023);
-            return result.perplexity();
-        }
+        return FireqEngines.load(options(EMBER).numerics(Numerics.FLOAT32).build());
+    }
+
+    private static EngineOptions.Builder options(Path model) {
+        return EngineOptions.builder(model.toString()).device(EngineOptions.Device.CPU).maxModelLen(1024)
+                .kvCacheTokens(1024).maxBatchTokens(256);
+    }
+
+    private static Perplexity.Result evaluate(LoadedModel loaded, LoadedModel reference) throws IOException {
+        Perplexity.Result result = new Perplexity(loaded, reference, 1024)
+                .evaluate(loaded.encodePrompt(Files.readString(WIKITEXT)), 24, (soFar, total) -> {});
+        System.out.printf("Ember, %s: %s%n", loaded.info().quantization(), result);
+        assertThat(result.scoredTokens()).isEqualTo(24 * 1023);
+        return result;
     }
 }

@@ -28,7 +28,7 @@ import java.util.zip.GZIPInputStream;
  * @param documents texts of their own
  */
 public record CalibrationText(String name, List<String> documents) {
-    /** Excerpts of OpenStax textbooks and Wikinews, see the README beside it. */
+    /** Excerpts of OpenStax textbooks and Wikinews; NOTICE.md beside it names their licences. */
     private static final String BUILT_IN = "/io/fireq/engine/quant/calibration/calibration.txt.gz";
     /** Calibration needs a hundred thousand tokens or so; a file far beyond that is a mistake. */
     private static final long MAX_BYTES = 256L << 20;

@@ -88,16 +88,22 @@ public final class QueryKeySamples {
         }
     }
 
+    /** What storing x as the cache does, asymmetric, adds to it: see {@link io.fireq.engine.backend.KvFormat}. */
     private static void roundingErrors(double[] x, int from, int count, double[] error) {
-        double min = Double.POSITIVE_INFINITY;
-        double max = Double.NEGATIVE_INFINITY;
+        double min = 0;
+        double max = 0;
         for (int c = from; c < from + count; c++) {
             min = Math.min(min, x[c]);
             max = Math.max(max, x[c]);
         }
-        double scale = max > min ? (max - min) / 15 : 1;
+        double scale = max > min ? (max - min) / 15.5 : 1;
+        double zero = code(7.5 - (max + min) / (2 * scale));
         for (int c = from; c < from + count; c++) {
-            error[c] = Math.rint((x[c] - min) / scale) * scale + min - x[c];
+            error[c] = scale * (code(Math.rint(x[c] / scale) + zero) - zero) - x[c];
         }
+    }
+
+    private static double code(double x) {
+        return Math.max(0, Math.min(15, Math.rint(x)));
     }
 }

@@ -4,23 +4,19 @@ import io.fireq.engine.api.FireqException;
 import io.fireq.engine.api.ModelFormatException;
 import io.fireq.engine.api.UnsupportedModelException;
 import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.quant.CompanionFiles;
 import io.fireq.engine.quant.DataFreeQuantizer;
+import io.fireq.engine.quant.LayerNames;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
-import io.fireq.engine.tensor.Bf16;
-import io.fireq.engine.tensor.DType;
+import io.fireq.engine.quant.Sqnr;
 import io.fireq.engine.tensor.E4m3Matrix;
-import io.fireq.engine.tensor.FloatMatrix;
-import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.Int4Matrix;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.Checkpoint;
 import io.fireq.engine.weights.QuantizedCheckpointWriter;
-import io.fireq.engine.weights.v1.QuantizationInfo;
 import io.fireq.engine.weights.v1.QuantizationInfo.KvCache;
+import io.fireq.engine.weights.v1.QuantizationInfo;
 import io.fireq.engine.weights.v1.TensorReport;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -81,7 +77,7 @@ public final class CheckpointImporter {
                 }
                 addTables(config, checkpoint, writer, reports, total);
                 SourceLayer.norms(config, checkpoint).forEach(writer::addTensor);
-                for (Path file : SourceLayer.companions(source)) {
+                for (Path file : CompanionFiles.of(source)) {
                     writer.copyFile(file);
                 }
                 writer.finish();
@@ -131,7 +127,7 @@ public final class CheckpointImporter {
             return fallback(source, groupSize, misfit.get());
         }
         Int4Matrix fitted = ScaleFit.fit(source);
-        double sqnrDb = Sqnr.db(source, fitted);
+        double sqnrDb = Sqnr.decibels(source::get, fitted);
         return sqnrDb >= options.minSqnrDb()
                 ? new Converted(fitted, groupSize, Map.of(TensorReport.SQNR_DB, sqnrDb, CODES_KEPT, 1.0))
                 : fallback(source, groupSize, String.format(Locale.ROOT, "rounding its scales to e4m3 leaves a signal to "
@@ -155,17 +151,17 @@ public final class CheckpointImporter {
     }
 
     private static Converted rounded(SourceWeights source, int groupSize, WeightMatrix matrix) {
-        return new Converted(matrix, groupSize, Map.of(TensorReport.SQNR_DB, Sqnr.db(source, matrix), CODES_KEPT, 0.0));
+        return new Converted(matrix, groupSize, Map.of(TensorReport.SQNR_DB, Sqnr.decibels(source::get, matrix), CODES_KEPT, 0.0));
     }
 
     private void addTables(ModelConfig config, Checkpoint checkpoint, QuantizedCheckpointWriter writer,
             List<TensorReport> reports, int total) {
-        FloatWeights embedding = table(checkpoint, "model.embed_tokens", config);
-        add(converted(embedding, "model.embed_tokens", options.embedding()), writer, reports, total);
+        FloatWeights embedding = table(checkpoint, LayerNames.EMBEDDING, config);
+        add(converted(embedding, LayerNames.EMBEDDING, options.embedding()), writer, reports, total);
         if (!config.tieEmbeddings()) {
-            add(converted(table(checkpoint, "lm_head", config), "lm_head", TableFormat.E4M3), writer, reports, total);
+            add(converted(table(checkpoint, LayerNames.HEAD, config), LayerNames.HEAD, TableFormat.E4M3), writer, reports, total);
         } else if (!sharesTable(config)) {
-            add(converted(embedding, "lm_head", TableFormat.E4M3), writer, reports, total);
+            add(converted(embedding, LayerNames.HEAD, TableFormat.E4M3), writer, reports, total);
         }
     }
 
@@ -188,17 +184,9 @@ public final class CheckpointImporter {
     private static Converted converted(FloatWeights source, String name, TableFormat format) {
         float[] weights = source.toFloats();
         WeightMatrix matrix = format == TableFormat.BF16
-                ? bf16(name, weights, source.n(), source.k())
+                ? DataFreeQuantizer.bf16(name, weights, source.n(), source.k())
                 : DataFreeQuantizer.e4m3(name, weights, source.n(), source.k());
-        return new Converted(matrix, 0, Map.of(TensorReport.SQNR_DB, Sqnr.db(source, matrix)));
-    }
-
-    private static WeightMatrix bf16(String name, float[] weights, int n, int k) {
-        ByteBuffer data = ByteBuffer.allocate(weights.length * 2).order(ByteOrder.LITTLE_ENDIAN);
-        for (int i = 0; i < weights.length; i++) {
-            data.putShort(i * 2, Bf16.encode(weights[i]));
-        }
-        return new FloatMatrix(new HostTensor(name, DType.BF16, List.of(n, k), data));
+        return new Converted(matrix, 0, Map.of(TensorReport.SQNR_DB, Sqnr.decibels(source::get, matrix)));
     }
 
     private void add(Converted converted, QuantizedCheckpointWriter writer, List<TensorReport> reports, int total) {

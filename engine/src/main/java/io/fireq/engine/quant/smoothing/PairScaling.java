@@ -57,12 +57,14 @@ public final class PairScaling {
         for (int i = 0; i < n.length; i++) {
             int partner = i / headDim * headDim + (i + headDim / 2) % headDim;
             if (n[i] != n[partner]) {
-                throw new IllegalArgumentException("Key scaling: channels %d and %d rotate together but have factors %s and %s"
-                        .formatted(i, partner, n[i], n[partner]));
+                throw new IllegalArgumentException(
+                        "Key scaling: channels %d and %d rotate together but have factors %s and %s"
+                                .formatted(i, partner, n[i], n[partner]));
             }
         }
         Scales.multiplyRows(block.key(), block.config().hiddenSize(), n);
-        Scales.multiplyRows(block.query(), block.config().hiddenSize(), Scales.inverse(perQueryHead(block.config(), n)));
+        Scales.multiplyRows(block.query(), block.config().hiddenSize(),
+                Scales.inverse(perQueryHead(block.config(), n)));
     }
 
     /** S: K times s after the rotation, at run time, and Q divided by it. */

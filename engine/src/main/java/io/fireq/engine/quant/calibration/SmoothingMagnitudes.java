@@ -22,7 +22,7 @@ import java.util.TreeMap;
  *   layers.i.PLACE.before, layers.i.PLACE.after    BF16 [channels]   PLACE in lower case; heads one after the other
  * </pre>
  */
-public final class ChannelMagnitudes {
+public final class SmoothingMagnitudes {
     /** The file in a checkpoint's directory. */
     public static final String FILE = "channel_magnitudes.safetensors";
 
@@ -45,7 +45,7 @@ public final class ChannelMagnitudes {
     }
 
     /** Takes over all that another one has. */
-    public void putAll(ChannelMagnitudes other) {
+    public void putAll(SmoothingMagnitudes other) {
         byName.putAll(other.byName);
     }
 
@@ -54,7 +54,7 @@ public final class ChannelMagnitudes {
     }
 
     /** Reads what a checkpoint carries, or empty if it has none. */
-    public static Optional<ChannelMagnitudes> ofCheckpoint(Path directory) {
+    public static Optional<SmoothingMagnitudes> ofCheckpoint(Path directory) {
         Path file = directory.resolve(FILE);
         return Files.isRegularFile(file) ? Optional.of(read(file)) : Optional.empty();
     }
@@ -64,8 +64,8 @@ public final class ChannelMagnitudes {
      *
      * @throws io.fireq.engine.api.ModelFormatException if it is damaged
      */
-    public static ChannelMagnitudes read(Path path) {
-        ChannelMagnitudes magnitudes = new ChannelMagnitudes();
+    public static SmoothingMagnitudes read(Path path) {
+        SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         try (SafetensorsFile file = SafetensorsFile.open(path)) {
             for (String name : file.tensors().keySet()) {
                 magnitudes.byName.put(name, file.tensor(name).toFloats());
