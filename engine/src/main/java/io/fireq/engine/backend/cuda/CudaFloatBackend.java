@@ -7,9 +7,7 @@ import io.fireq.engine.backend.BackendChecks;
 import io.fireq.engine.backend.KvCacheSpec;
 import io.fireq.engine.backend.KvFormat;
 import io.fireq.engine.batch.Batch;
-import io.fireq.engine.tensor.DType;
 import io.fireq.engine.tensor.FloatMatrix;
-import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaDevice;
@@ -20,6 +18,7 @@ import io.fireq.kernels.linalg.DeviceMatrix;
 import io.fireq.kernels.linalg.F32Gemm;
 import io.fireq.kernels.reference.FloatLayers;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -98,17 +97,25 @@ public final class CudaFloatBackend implements Backend {
     @Override
     public Weight weight(List<WeightMatrix> rowBlocks) {
         int k = rowBlocks.get(0).k();
-        int n = rowBlocks.stream().mapToInt(WeightMatrix::n).reduce(0, Math::addExact);
-        DeviceBuffer values = memory.allocate("f32 weight [%d, %d]".formatted(n, k), (long) n * k * Float.BYTES);
-        long row = 0;
+        List<float[]> values = new ArrayList<>();
         for (WeightMatrix block : rowBlocks) {
-            if (!(block instanceof FloatMatrix matrix) || matrix.tensor().dtype() != DType.F32 || block.k() != k) {
-                throw new IllegalArgumentException("CUDA float32 backend: '%s' [%d, %d] is not a float32 matrix with k=%d"
+            if (!(block instanceof FloatMatrix matrix) || block.k() != k) {
+                throw new IllegalArgumentException("CUDA float32 backend: '%s' [%d, %d] is not an unquantized matrix with k=%d"
                         .formatted(block.name(), block.n(), block.k(), k));
             }
-            HostTensor tensor = matrix.tensor();
-            staging.upload(values, row * k * Float.BYTES, tensor.data());
-            row += block.n();
+            values.add(matrix.tensor().toFloats());
+        }
+        return floatWeight(values, k, Epilogue.NONE);
+    }
+
+    @Override
+    public Weight floatWeight(List<float[]> rowBlocks, int k, Epilogue epilogue) {
+        int n = rowBlocks.stream().mapToInt(block -> block.length / k).reduce(0, Math::addExact);
+        DeviceBuffer values = memory.allocate("f32 weight [%d, %d]".formatted(n, k), (long) n * k * Float.BYTES);
+        long at = 0;
+        for (float[] block : rowBlocks) {
+            staging.upload(values, at, block);
+            at += (long) block.length * Float.BYTES;
         }
         return new FloatWeight(n, k, values);
     }
@@ -261,8 +268,7 @@ public final class CudaFloatBackend implements Backend {
 
     @Override
     public void write(float[] source, int nRows, Rows rows) {
-        staging.upload(((FloatRows) rows).values(), 0, (long) nRows * rows.width(), Float.BYTES,
-                (from, count, chunk) -> chunk.asFloatBuffer().put(source, (int) from, count));
+        staging.upload(((FloatRows) rows).values(), 0, source, 0, nRows * rows.width());
     }
 
     private FloatRows rowsOf(String what, Rows rows, int width) {

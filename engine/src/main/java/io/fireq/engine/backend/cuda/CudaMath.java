@@ -200,8 +200,7 @@ public final class CudaMath implements AutoCloseable {
     }
 
     private DeviceMatrix tokens(DeviceBuffer buffer, float[] values, int from, int count, int width) {
-        staging.upload(buffer, 0, (long) count * width, Float.BYTES, (first, part, chunk) ->
-                chunk.asFloatBuffer().put(values, from * width + (int) first, part));
+        staging.upload(buffer, 0, values, from * width, count * width);
         return DeviceMatrix.of(buffer, count, width);
     }
 

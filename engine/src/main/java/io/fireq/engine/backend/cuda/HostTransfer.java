@@ -1,5 +1,6 @@
 package io.fireq.engine.backend.cuda;
 
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaEvent;
 import io.fireq.kernels.cuda.CudaStream;
@@ -7,12 +8,15 @@ import io.fireq.kernels.cuda.DeviceBuffer;
 import io.fireq.kernels.cuda.PinnedBuffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 
 /**
  * Copies results to the host, behind what is queued, through two pinned buffers: one is emptied while the other is filled.
  */
 final class HostTransfer implements AutoCloseable {
     private static final int CHUNK_BYTES = 8 << 20;
+    /** Floats that a thread copies at a time. */
+    private static final int PIECE = 1 << 17;
 
     private final CudaStream stream;
     private final PinnedBuffer[] chunks = new PinnedBuffer[2];
@@ -63,8 +67,10 @@ final class HostTransfer implements AutoCloseable {
 
     /** Copies the first {@code count} floats. */
     void download(DeviceBuffer source, int count, float[] target) {
-        download(source, count, Float.BYTES,
-                (from, part, chunk) -> chunk.asFloatBuffer().get(target, (int) from, part));
+        download(source, count, Float.BYTES, (from, part, chunk) -> {
+            FloatBuffer floats = chunk.asFloatBuffer();
+            Chunks.forEach(part, PIECE, (begin, end) -> floats.get(begin, target, (int) from + begin, end - begin));
+        });
     }
 
     /** Copies doubles into the whole of {@code target}. */

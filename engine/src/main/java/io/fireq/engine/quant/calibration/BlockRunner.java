@@ -78,8 +78,34 @@ public final class BlockRunner implements AutoCloseable {
     public void qkv(List<WeightMatrix> weights, float[] keySmooth) {
         free(qkvWeight);
         qkvWeight = backend.weight(weights, Epilogue.NONE);
-        attention = backend.attention(new AttentionSpec(0, config.nHeads(), config.nKvHeads(), config.headDim(),
-                rotary.cos(), rotary.sin(), keySmooth, hadamardBlock));
+        attention = attention(keySmooth);
+    }
+
+    /** As {@link #qkv(List, float[])}, unquantized. */
+    public void floatQkv(List<float[]> weights, float[] keySmooth) {
+        free(qkvWeight);
+        qkvWeight = backend.floatWeight(weights, config.hiddenSize(), Epilogue.NONE);
+        attention = attention(keySmooth);
+    }
+
+    public void floatOutput(float[] weight) {
+        free(outputWeight);
+        outputWeight = backend.floatWeight(List.of(weight), config.nHeads() * config.headDim(), Epilogue.RESIDUAL_ADD);
+    }
+
+    public void floatGateUp(List<float[]> weights) {
+        free(gateUpWeight);
+        gateUpWeight = backend.floatWeight(weights, config.hiddenSize(), Epilogue.SILU_MUL);
+    }
+
+    public void floatDown(float[] weight) {
+        free(downWeight);
+        downWeight = backend.floatWeight(List.of(weight), config.ffnSize(), Epilogue.RESIDUAL_ADD);
+    }
+
+    private Backend.Attention attention(float[] keySmooth) {
+        return backend.attention(new AttentionSpec(0, config.nHeads(), config.nKvHeads(), config.headDim(), rotary.cos(),
+                rotary.sin(), keySmooth, hadamardBlock));
     }
 
     public void output(WeightMatrix weight) {
