@@ -5,6 +5,7 @@ import io.fireq.engine.quant.OutputCorrection.Reference;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.BlockRunner;
 import io.fireq.engine.quant.smoothing.BlockWeights;
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
 import java.util.ArrayList;
@@ -270,8 +271,14 @@ final class BestBlockQuantizer implements BlockQuantizer {
             quantized.readHidden(hidden);
             set.writeNextQuantized(w, hidden);
             set.readNextReference(w, wanted);
-            for (int t = 0; t < nTokens; t++) {
-                total += relativeError(hidden, wanted, t * hiddenSize, hiddenSize);
+            double[] errors = new double[nTokens];
+            Chunks.forEach(nTokens, 16, (begin, end) -> {
+                for (int t = begin; t < end; t++) {
+                    errors[t] = relativeError(hidden, wanted, t * hiddenSize, hiddenSize);
+                }
+            });
+            for (double error : errors) {
+                total += error;
             }
             meter.step("MLP output", 0.05, set.nWindows());
         }
@@ -294,9 +301,11 @@ final class BestBlockQuantizer implements BlockQuantizer {
     }
 
     private static void subtract(float[] from, float[] what, int count) {
-        for (int i = 0; i < count; i++) {
-            from[i] -= what[i];
-        }
+        Chunks.forEach(count, 1 << 16, (begin, end) -> {
+            for (int i = begin; i < end; i++) {
+                from[i] -= what[i];
+            }
+        });
     }
 
     /** The layer's rows of the error table. */

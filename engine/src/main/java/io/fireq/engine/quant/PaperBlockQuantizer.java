@@ -89,7 +89,7 @@ final class PaperBlockQuantizer implements BlockQuantizer {
     /** All windows pass through the unquantized layer, to the one behind it. */
     private Observation watchAll(BlockWeights weights) {
         ReferenceWeights.load(reference, weights);
-        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen());
+        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen()).magnitudesOnly();
         float[] hidden = new float[set.windowLen() * config.hiddenSize()];
         for (int w = 0; w < set.nWindows(); w++) {
             set.readReference(w, hidden);
@@ -105,7 +105,7 @@ final class PaperBlockQuantizer implements BlockQuantizer {
     /** The first window by itself, for the picture of what smoothing did. */
     private Observation watchFirst(BlockWeights weights) {
         ReferenceWeights.load(reference, weights);
-        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen());
+        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen()).magnitudesOnly();
         float[] hidden = new float[set.windowLen() * config.hiddenSize()];
         set.readReference(0, hidden);
         observer.watch(reference, hidden, set.tokens(0), (place, input, nTokens) -> {});

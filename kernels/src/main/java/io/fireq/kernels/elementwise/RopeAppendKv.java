@@ -37,7 +37,7 @@ public final class RopeAppendKv {
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
             ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, FLOAT);
     private final KernelArgs plainArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
-            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT);
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT, INT, FLOAT);
 
     public RopeAppendKv(CudaContext context) {
         specs().forEach(spec -> kernels.put(spec, context.kernel(spec)));

@@ -36,14 +36,16 @@ public final class InverseCholesky {
 
     private final CudaContext context;
     private final F32Gemm gemm;
+    private final MatrixOps ops;
     private final KernelFunction factorBlock;
     private final KernelFunction reverse;
     private final KernelArgs factorArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT);
     private final KernelArgs reverseArgs = new KernelArgs(ADDRESS, ADDRESS, INT, INT);
 
-    public InverseCholesky(CudaContext context, F32Gemm gemm) {
+    public InverseCholesky(CudaContext context, F32Gemm gemm, MatrixOps ops) {
         this.context = context;
         this.gemm = gemm;
+        this.ops = ops;
         factorBlock = context.kernel(factorSpec());
         reverse = context.kernel(reverseSpec());
     }
@@ -128,19 +130,12 @@ public final class InverseCholesky {
                 gemm.multiply(stream, 1, F32Gemm.plain(inverse), F32Gemm.plain(lacking.block(from, 0, n, from)),
                         inverted.block(from, 0, n, from));
             }
-            copyBlock(stream, inverse, inverted.block(from, from, n, n));
+            ops.copy(stream, inverse, 1, MatrixOps.Selection.ALL, inverted.block(from, from, n, n));
             int behind = from + n;
             if (behind < k) {
                 gemm.add(stream, -1, F32Gemm.plain(lower.block(behind, from, k - behind, n)),
                         F32Gemm.plain(inverted.block(from, 0, n, behind)), lacking.block(behind, 0, k - behind, behind));
             }
-        }
-    }
-
-    private static void copyBlock(CudaStream stream, DeviceMatrix from, DeviceMatrix to) {
-        for (int row = 0; row < from.rows(); row++) {
-            to.values().copyAsync(stream, (long) row * to.stride() * Float.BYTES, from.values(),
-                    (long) row * from.stride() * Float.BYTES, (long) from.columns() * Float.BYTES);
         }
     }
 

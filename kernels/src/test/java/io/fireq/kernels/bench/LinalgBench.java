@@ -9,6 +9,7 @@ import io.fireq.kernels.linalg.DeviceMatrix;
 import io.fireq.kernels.linalg.F32Gemm;
 import io.fireq.kernels.linalg.GroupRounding;
 import io.fireq.kernels.linalg.InverseCholesky;
+import io.fireq.kernels.linalg.MatrixOps;
 import io.fireq.kernels.linalg.RoundedWeight;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -69,7 +70,7 @@ public final class LinalgBench {
         for (int i = 0; i < k; i++) {
             a.values().upload(4L * i * k + 4L * i, floats(new float[] {1024}));
         }
-        InverseCholesky cholesky = new InverseCholesky(context, gemm);
+        InverseCholesky cholesky = new InverseCholesky(context, gemm, new MatrixOps(context));
         double millis = time(2, () -> cholesky.run(stream, a, result));
         System.out.printf(Locale.ROOT, "%-28s %6d              %9.1f ms%n", "inverse Cholesky", k, millis);
         free();

@@ -23,8 +23,7 @@ class InverseCholeskyGpuTest {
         try (Gpu gpu = Gpu.open()) {
             DeviceMatrix matrix = F32GemmGpuTest.matrix(gpu, "a", a, k, k);
             DeviceBuffer result = gpu.empty("result", 4L * k * k);
-            new InverseCholesky(gpu.context(), new F32Gemm(gpu.context())).run(gpu.stream(), matrix,
-                    DeviceMatrix.of(result, k, k));
+            inverseCholesky(gpu).run(gpu.stream(), matrix, DeviceMatrix.of(result, k, k));
             gpu.finish();
             double[] actual = F32GemmGpuTest.doubles(gpu.floats(result));
             Comparer.rms("k=%d, %s".formatted(k, random), actual, expected, 2e-5);
@@ -50,11 +49,15 @@ class InverseCholeskyGpuTest {
                 }
                 DeviceMatrix matrix = F32GemmGpuTest.matrix(gpu, "a", a, 200, 200);
                 DeviceMatrix result = DeviceMatrix.of(gpu.empty("result", 4L * a.length), 200, 200);
-                InverseCholesky cholesky = new InverseCholesky(gpu.context(), new F32Gemm(gpu.context()));
+                InverseCholesky cholesky = inverseCholesky(gpu);
                 assertThatThrownBy(() -> cholesky.run(gpu.stream(), matrix, result))
                         .isInstanceOf(IllegalArgumentException.class).hasMessageContaining("row 60 of 200");
             }
         }
+    }
+
+    private static InverseCholesky inverseCholesky(Gpu gpu) {
+        return new InverseCholesky(gpu.context(), new F32Gemm(gpu.context()), new MatrixOps(gpu.context()));
     }
 
     /** A damped second moment of half as many tokens as channels, some of them large. */

@@ -54,8 +54,8 @@ public final class CudaMath implements AutoCloseable {
             staging = own(new WeightStaging(context, stream));
             transfer = own(new HostTransfer(context, stream));
             gemm = new F32Gemm(context);
-            cholesky = new InverseCholesky(context, gemm);
             ops = new MatrixOps(context);
+            cholesky = new InverseCholesky(context, gemm, ops);
             rounding = new GroupRounding(context);
         } catch (RuntimeException | Error e) {
             close();

@@ -17,7 +17,8 @@ import java.nio.file.StandardOpenOption;
  * <p>One thread.
  */
 public final class ActivationFile implements AutoCloseable {
-    private static final int CHUNK = 1 << 16;
+    /** Values that a thread converts and moves at a time. */
+    private static final int CHUNK = 1 << 17;
 
     private final Path path;
     private final FileChannel channel;
@@ -42,7 +43,7 @@ public final class ActivationFile implements AutoCloseable {
         this.path = path;
         this.format = format;
         this.windowSize = windowSize;
-        this.buffer = ByteBuffer.allocate(Math.multiplyExact(windowSize, format.bytes)).order(ByteOrder.LITTLE_ENDIAN);
+        this.buffer = ByteBuffer.allocateDirect(Math.multiplyExact(windowSize, format.bytes)).order(ByteOrder.LITTLE_ENDIAN);
         try {
             channel = FileChannel.open(path, options);
         } catch (IOException e) {
@@ -72,48 +73,52 @@ public final class ActivationFile implements AutoCloseable {
 
     /** Writes the first {@code count} values of a window. */
     public void write(int window, float[] values, int count) {
-        buffer.clear().limit(count * format.bytes);
         Chunks.forEach(count, CHUNK, (begin, end) -> {
+            ByteBuffer bytes = bytes(begin, end);
             for (int i = begin; i < end; i++) {
                 if (format == Format.BF16) {
-                    buffer.putShort(i * format.bytes, Bf16.encode(values[i]));
+                    bytes.putShort(Bf16.encode(values[i]));
                 } else {
-                    buffer.putFloat(i * format.bytes, values[i]);
+                    bytes.putFloat(values[i]);
                 }
             }
-        });
-        try {
-            for (long at = offset(window); buffer.hasRemaining();) {
-                at += channel.write(buffer, at);
+            bytes.flip();
+            try {
+                for (long at = offset(window) + (long) begin * format.bytes; bytes.hasRemaining();) {
+                    at += channel.write(bytes, at);
+                }
+            } catch (IOException e) {
+                throw failed(e);
             }
-        } catch (IOException e) {
-            throw failed(e);
-        }
+        });
     }
 
     /** Reads the first {@code count} values of a window. */
     public void read(int window, float[] target, int count) {
-        buffer.clear().limit(count * format.bytes);
-        try {
-            for (long at = offset(window); buffer.hasRemaining();) {
-                int n = channel.read(buffer, at);
-                if (n < 0) {
-                    throw new FireqException("Calibration activations %s: the file ends inside of window %d; delete its "
-                            .formatted(path, window) + "directory and quantize again");
-                }
-                at += n;
-            }
-        } catch (IOException e) {
-            throw failed(e);
-        }
-        buffer.flip();
         Chunks.forEach(count, CHUNK, (begin, end) -> {
+            ByteBuffer bytes = bytes(begin, end);
+            try {
+                for (long at = offset(window) + (long) begin * format.bytes; bytes.hasRemaining();) {
+                    int n = channel.read(bytes, at);
+                    if (n < 0) {
+                        throw new FireqException("Calibration activations %s: the file ends inside of window %d; delete its "
+                                .formatted(path, window) + "directory and quantize again");
+                    }
+                    at += n;
+                }
+            } catch (IOException e) {
+                throw failed(e);
+            }
+            bytes.flip();
             for (int i = begin; i < end; i++) {
-                target[i] = format == Format.BF16
-                        ? Bf16.decode(buffer.getShort(i * format.bytes))
-                        : buffer.getFloat(i * format.bytes);
+                target[i] = format == Format.BF16 ? Bf16.decode(bytes.getShort()) : bytes.getFloat();
             }
         });
+    }
+
+    /** The part of the buffer for some values of a window. */
+    private ByteBuffer bytes(int begin, int end) {
+        return buffer.slice(begin * format.bytes, (end - begin) * format.bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
     private long offset(int window) {

@@ -23,6 +23,7 @@ public final class BlockObserver {
     private final float[] normed;
     private final float[] attended;
     private final float[] gated;
+    private boolean takesSamples = true;
 
     /** What is told of each window, beside the magnitudes. */
     public interface InputListener {
@@ -46,6 +47,12 @@ public final class BlockObserver {
         normed = new float[windowLen * config.hiddenSize()];
         attended = new float[windowLen * Place.ATTENTION_OUTPUT.width(config)];
         gated = new float[windowLen * config.ffnSize()];
+    }
+
+    /** Leaves the samples of Q and K out. */
+    public BlockObserver magnitudesOnly() {
+        takesSamples = false;
+        return this;
     }
 
     /**
@@ -88,9 +95,7 @@ public final class BlockObserver {
         int keySize = Place.KEY.width(config);
         int stride = querySize + 2 * keySize;
         observation.add(Place.VALUE, qkv, querySize + keySize, stride, nTokens);
-        for (int t = 0; t < nTokens; t++) {
-            addKeyPairs(t * stride + querySize);
-        }
+        addKeyPairs(querySize, stride, nTokens);
         Chunks.forEach(nTokens, TOKENS, (begin, end) -> {
             for (int t = begin; t < end; t++) {
                 for (int head = 0; head < config.nHeads() + config.nKvHeads(); head++) {
@@ -98,7 +103,9 @@ public final class BlockObserver {
                 }
             }
         });
-        samples.add(qkv, stride, SAMPLE_STEP, nTokens);
+        if (takesSamples) {
+            samples.add(qkv, stride, SAMPLE_STEP, nTokens);
+        }
         Chunks.forEach(nTokens, TOKENS, (begin, end) -> {
             for (int t = begin; t < end; t++) {
                 for (int head = 0; head < config.nHeads(); head++) {
@@ -113,15 +120,18 @@ public final class BlockObserver {
         observation.add(Place.KEY, qkv, querySize, stride, nTokens);
     }
 
-    private void addKeyPairs(int offset) {
-        int headDim = config.headDim();
-        for (int head = 0; head < config.nKvHeads(); head++) {
-            for (int i = head * headDim; i < head * headDim + headDim / 2; i++) {
-                float a = qkv[offset + i];
-                float b = qkv[offset + i + headDim / 2];
-                observation.addKeyPair(i, i + headDim / 2, (float) Math.sqrt((double) a * a + (double) b * b));
+    private void addKeyPairs(int offset, int stride, int nTokens) {
+        int half = config.headDim() / 2;
+        Chunks.forEach(config.nKvHeads() * half, 16, (begin, end) -> {
+            for (int pair = begin; pair < end; pair++) {
+                int i = pair / half * config.headDim() + pair % half;
+                for (int t = 0; t < nTokens; t++) {
+                    float a = qkv[offset + t * stride + i];
+                    float b = qkv[offset + t * stride + i + half];
+                    observation.addKeyPair(i, i + half, (float) Math.sqrt((double) a * a + (double) b * b));
+                }
             }
-        }
+        });
     }
 
     private void rotate(int at, int position) {
