@@ -61,7 +61,6 @@ final class BestBlockQuantizer implements BlockQuantizer {
         BlockWeights weights = original.copy();
         BlockSmoothing.Result smoothed = smoothing.apply(layer, weights);
         Reports reports = new Reports(layer, original, weights);
-        ReferenceWeights.load(reference, weights);
         quantized.inputNorm(weights.inputNorm());
         quantized.postNorm(weights.postNorm());
 

@@ -73,7 +73,7 @@ final class BlockSmoothing {
         return options.kvGroupSize() == 0 ? config.headDim() : options.kvGroupSize();
     }
 
-    /** Transforms the weights in place. */
+    /** Transforms the weights in place; the reference has them in the end. */
     Result apply(int layer, BlockWeights weights) {
         Observation asItCame = rotation == null ? watch(weights, 0, false).observation() : null;
         NormFolding.apply(weights);
@@ -83,7 +83,7 @@ final class BlockSmoothing {
         if (rotation != null) {
             rotation.apply(weights);
         }
-        Watched watched = watch(weights, 0, options.has(Part.CHANNEL_SCALES));
+        Watched watched = watch(weights, 0, true);
         if (options.has(Part.CHANNEL_SCALES)) {
             balanceValues(weights, watched.observation());
         }
@@ -119,11 +119,15 @@ final class BlockSmoothing {
     /** Magnitudes of the channels on the watched windows, and moments of the inputs where they were wanted. */
     private record Watched(Observation observation, QueryKeySamples samples, Map<Place, Moments> moments) {}
 
-    private Watched watch(BlockWeights weights, int hadamardBlock, boolean withMoments) {
+    /** @param toChoose whether choices depend on it, which need more than magnitudes */
+    private Watched watch(BlockWeights weights, int hadamardBlock, boolean toChoose) {
         ReferenceWeights.load(reference, weights);
         BlockObserver observer = new BlockObserver(config, weights.keySmooth(), hadamardBlock, set.windowLen());
+        if (!toChoose) {
+            observer.magnitudesOnly();
+        }
         Map<Place, Moments> moments = new EnumMap<>(Place.class);
-        if (withMoments) {
+        if (toChoose && options.has(Part.CHANNEL_SCALES)) {
             for (Place place : new Place[] {Place.ATTENTION_INPUT, Place.MLP_INPUT, Place.MLP_GATED}) {
                 moments.put(place, new Moments(math, place.width(config), 0));
             }

@@ -4,6 +4,7 @@ import io.fireq.engine.backend.KvFormat;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.BlockRunner;
 import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
+import io.fireq.engine.quant.smoothing.BlockWeights;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.quant.smoothing.ResidualRotation;
 import io.fireq.engine.tensor.Bf16;
@@ -16,6 +17,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 
 /** One quantization: pieces that are not complete yet are made, then all are put together. */
 final class QuantizationRun {
@@ -92,8 +95,11 @@ final class QuantizationRun {
     }
 
     private void quantizeBlocks(int firstBlock, BlockQuantizer quantizer, CalibrationSet set, ProgressMeter meter) {
+        CompletableFuture<BlockWeights> next = readAhead(firstBlock);
         for (int layer = firstBlock; layer < config.nLayers(); layer++) {
-            QuantizedBlock block = quantizer.quantize(layer, weights.block(layer));
+            BlockWeights original = arrived(next);
+            next = readAhead(layer + 1);
+            QuantizedBlock block = quantizer.quantize(layer, original);
             if (set != null) {
                 set.force();
             }
@@ -104,6 +110,19 @@ final class QuantizationRun {
             }
             meter.blockDone();
             tell(block.reports());
+        }
+    }
+
+    /** The next layer's weights are read while this one is quantized. */
+    private CompletableFuture<BlockWeights> readAhead(int layer) {
+        return layer < config.nLayers() ? CompletableFuture.supplyAsync(() -> weights.block(layer)) : null;
+    }
+
+    private static BlockWeights arrived(CompletableFuture<BlockWeights> weights) {
+        try {
+            return weights.join();
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : e;
         }
     }
 
