@@ -21,7 +21,7 @@ final class QuantizeTimer implements QuantizerProgress {
     private static final double MIB = 1 << 20;
 
     private static final int CALLS = 4;
-    private static final int SAMPLE_MILLIS = 5;
+    private static final int SAMPLE_MILLIS = 10;
 
     private final Map<String, Integer> samples = new ConcurrentHashMap<>();
     private final Map<String, Long> nanos = new LinkedHashMap<>();
@@ -77,7 +77,10 @@ final class QuantizeTimer implements QuantizerProgress {
     @Override
     public void tensorDone(TensorReport report, int done, int total) {
         count(report.name().startsWith("model.layers.") ? "writing a layer" : report.name());
-        blocks += report.name().endsWith("down_proj") ? 1 : 0;
+        if (report.name().endsWith("down_proj")) {
+            blocks++;
+            System.out.printf(Locale.ROOT, "layer %d at %.1f s%n", blocks, (System.nanoTime() - start) * 1e-9);
+        }
     }
 
     @Override
