@@ -49,9 +49,10 @@ public final class BlockObserver {
         gated = new float[windowLen * config.ffnSize()];
     }
 
-    /** Leaves the samples of Q and K out. */
+    /** Leaves everything out but the largest magnitudes. */
     public BlockObserver magnitudesOnly() {
         takesSamples = false;
+        observation.largestOnly();
         return this;
     }
 
