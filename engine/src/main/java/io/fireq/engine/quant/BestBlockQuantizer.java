@@ -250,6 +250,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
             moments.add(x, target, nTokens, set.isHeldOut(w));
             meter.step("MLP", 0.25, set.nWindows());
         }
+        set.referenceIsComplete();
         return moments;
     }
 

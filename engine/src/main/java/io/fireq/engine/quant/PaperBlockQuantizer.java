@@ -109,6 +109,7 @@ final class PaperBlockQuantizer implements BlockQuantizer {
             set.writeNextReference(w, hidden);
             meter.step("watching", 0.8, set.nWindows());
         }
+        set.referenceIsComplete();
         return observer.observation();
     }
 

@@ -61,6 +61,15 @@ public final class ActivationFile implements AutoCloseable {
                 StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.READ, StandardOpenOption.WRITE);
     }
 
+    /**
+     * Takes a file for values that are written before they are read, and that nobody needs afterwards. What it held stays
+     * where it is until it is written over: to give a large file's memory back costs more than the work it is for.
+     */
+    public static ActivationFile scratch(Path path, Format format, int windowSize) {
+        return new ActivationFile(path, format, windowSize, StandardOpenOption.CREATE, StandardOpenOption.READ,
+                StandardOpenOption.WRITE);
+    }
+
     /** Opens a complete file for reading. */
     public static ActivationFile open(Path path, Format format, int windowSize) {
         return new ActivationFile(path, format, windowSize, StandardOpenOption.READ);
