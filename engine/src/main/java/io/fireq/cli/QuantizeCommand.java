@@ -81,7 +81,7 @@ final class QuantizeCommand implements Callable<Integer> {
     Device device;
 
     @Option(names = "--threads", defaultValue = "0", paramLabel = "N",
-            description = "CPU threads; 0 takes all processors.")
+            description = "CPU threads of the heavy work; 0 takes all processors.")
     int threads;
 
     @Option(names = "--cpu-kernels", defaultValue = "auto", paramLabel = "KIND",

@@ -7,6 +7,7 @@ import io.fireq.engine.backend.Backend;
 import io.fireq.engine.backend.cpu.CpuBackend;
 import io.fireq.engine.backend.cpu.CpuMath;
 import io.fireq.engine.backend.cuda.CudaBackend;
+import io.fireq.engine.backend.cuda.CudaBackendProvider;
 import io.fireq.engine.backend.cuda.CudaFloatBackend;
 import io.fireq.engine.backend.cuda.CudaMath;
 import java.util.Optional;
@@ -67,7 +68,7 @@ enum QuantizerDevice {
         if (wanted == Device.CPU) {
             return CPU;
         }
-        Optional<String> whyNot = CudaMath.whyNot();
+        Optional<String> whyNot = CudaBackendProvider.whyNoGpu();
         if (whyNot.isEmpty()) {
             LOG.info("Quantizing on the GPU");
             return CUDA;

@@ -23,7 +23,7 @@ import java.util.TreeSet;
  * @param paper       constants of profile {@code paper}
  * @param calibration what the model reads
  * @param device      what it is computed on; {@link Device#AUTO} takes a GPU where there is one to use
- * @param threads     CPU threads; 0 takes all processors
+ * @param threads     CPU threads of the heavy work; 0 takes all processors, as simple loops over weights always do
  * @param kernels     the inner loops; with {@link CpuKernelChoice#PLAIN} every machine writes the same bytes
  */
 public record QuantizerOptions(Profile profile, int groupSize, int kvGroupSize, TableFormat embedding, TableFormat head,

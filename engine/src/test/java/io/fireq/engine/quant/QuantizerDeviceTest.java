@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.fireq.engine.api.EngineOptions.Device;
 import io.fireq.engine.api.FireqException;
-import io.fireq.engine.backend.cuda.CudaMath;
+import io.fireq.engine.backend.cuda.CudaBackendProvider;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -18,7 +18,7 @@ class QuantizerDeviceTest {
 
     @Test
     void a_gpu_is_taken_where_there_is_one_and_else_refused_with_the_reason() {
-        Optional<String> whyNot = CudaMath.whyNot();
+        Optional<String> whyNot = CudaBackendProvider.whyNoGpu();
         if (whyNot.isEmpty()) {
             assertThat(QuantizerDevice.choose(Device.AUTO)).isEqualTo(QuantizerDevice.CUDA);
             assertThat(QuantizerDevice.choose(Device.CUDA)).isEqualTo(QuantizerDevice.CUDA);

@@ -15,7 +15,6 @@ import io.fireq.kernels.linalg.MatrixOps;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashSet;
-import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -25,7 +24,6 @@ import java.util.Set;
  * <p>One caller at a time, the thread that opened it. {@link #close} frees every matrix that is left.
  */
 public final class CudaMath implements AutoCloseable {
-    private static final long MIN_FREE_BYTES = 1L << 30;
     /** Tokens whose products are summed before they join the total, as on the CPU. */
     private static final int CHUNK = 512;
     /** Added to a diagonal, relative to its mean: a dead channel must not make the matrix singular. */
@@ -66,12 +64,6 @@ public final class CudaMath implements AutoCloseable {
     private <T extends AutoCloseable> T own(T resource) {
         owned.push(resource);
         return resource;
-    }
-
-    /** Why there is no GPU to work on, in a clause; empty if there is one. */
-    public static Optional<String> whyNot() {
-        CudaProbe probe = CudaProbe.probe(0, MIN_FREE_BYTES);
-        return probe.device().isPresent() ? Optional.empty() : Optional.of(probe.reason());
     }
 
     /**
