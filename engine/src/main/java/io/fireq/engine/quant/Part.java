@@ -29,7 +29,7 @@ public enum Part {
     /** Layers aim at the unquantized model's outputs, not at their own on disturbed inputs. */
     CORRECTION;
 
-    /** All that pays. */
+    /** All but the two that do not pay. */
     public static final Set<Part> DEFAULT = Collections.unmodifiableSet(
             EnumSet.complementOf(EnumSet.of(RESIDUAL_ROTATION, ACTIVATION_ORDER)));
 }

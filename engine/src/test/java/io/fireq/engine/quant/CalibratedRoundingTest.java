@@ -81,7 +81,7 @@ class CalibratedRoundingTest {
         float[] x = correlated();
         for (int i = 0; i < weights.length; i++) {
             double factor = Math.pow(30, i % K / GROUP); // a scale that belongs to another group is off by 30
-            weights[i] *= factor;
+            weights[i] = (float) (weights[i] * factor);
         }
         for (int i = 0; i < x.length; i++) {
             x[i] *= i % 5 + 1; // the order within the groups is another
