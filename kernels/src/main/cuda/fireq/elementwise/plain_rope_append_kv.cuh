@@ -4,8 +4,9 @@
  * Computes   for each token t at position p, from qkv[t,:] = [q heads | k heads | v heads]:
  *              rotate(x)[i]        = x[i] * cos[p,i] - x[i + head_dim/2] * sin[p,i]          i < head_dim/2
  *              rotate(x)[i + half] = x[i + half] * cos[p,i] + x[i] * sin[p,i]
- *              q: e4m3 rows of rotate(q) / k_smooth, one scale per head
- *              k: INT4 groups of rotate(k) * k_smooth, into the slot of t        v: INT4 groups of v, likewise
+ *              q: e4m3 rows of H(rotate(q) / k_smooth), one scale per head
+ *              k: INT4 groups of H(rotate(k) * k_smooth), into the slot of t     v: INT4 groups of v, likewise
+ *              H: the Hadamard transform of each run of hadamard_block channels, 0 for none
  * Operands   name         dtype      shape                                   layout / alignment   lives in
  *            qkv          bf16       [n_tokens, (n_heads + 2 n_kv_heads) * head_dim]   row-major  activations
  *            positions    i32        [n_tokens]                              contiguous           step inputs
@@ -21,7 +22,7 @@
  * Pipeline   none
  * Smem map   0  4 * head_dim * WARPS  the head that each warp works on (dynamic)
  * Barriers   none besides __syncwarp
- * Requires   head_dim even, group_size divides head_dim (launcher checks); slots within the cache and pairwise
+ * Requires   head_dim even, group_size and hadamard_block, a power of two, divide head_dim (launcher checks); slots within the cache and pairwise
  *            different, positions within the table (engine checks)
  * Not for    speed: heads of 64 or 128 channels in one group are rope_append_kv's; models without rotary embedding
  * Launcher   io.fireq.kernels.elementwise.RopeAppendKv      Oracle  io.fireq.kernels.elementwise.RopeAppendKvOracle
@@ -67,13 +68,33 @@ __device__ __forceinline__ void append_head(float* head, const KvLayout& layout,
     }
 }
 
+// One warp turns its head in place, each run of `block` channels by itself: butterflies of distance 1, 2, 4, ...
+__device__ __forceinline__ void turn_head(float* head, int head_dim, int block, float factor) {
+    const int lane = threadIdx.x % WARP_SIZE;
+    for (int distance = 1; distance < block; distance *= 2) {
+        for (int pair = lane; pair < head_dim / 2; pair += WARP_SIZE) {
+            const int i = pair / distance * 2 * distance + pair % distance;
+            const float a = head[i];
+            const float b = head[i + distance];
+            head[i] = a + b;
+            head[i + distance] = a - b;
+        }
+        __syncwarp();
+    }
+    for (int c = lane; c < head_dim; c += WARP_SIZE) {
+        head[c] *= factor;
+    }
+    __syncwarp();
+}
+
 template <class Config>
 __global__ void __launch_bounds__(Config::THREADS)
     plain_rope_append_kv(const bf16* __restrict__ qkv, const i32* __restrict__ positions, const i32* __restrict__ slots,
                    const float* __restrict__ cos, const float* __restrict__ sin, const float* __restrict__ k_smooth,
                    e4m3* __restrict__ query, float* __restrict__ query_scale, u8* __restrict__ k_codes,
                    ScaleZero* __restrict__ k_params, u8* __restrict__ v_codes, ScaleZero* __restrict__ v_params,
-                   int n_heads, int n_kv_heads, int head_dim, int group_size, int kv_block_size) {
+                   int n_heads, int n_kv_heads, int head_dim, int group_size, int kv_block_size, int hadamard_block,
+                   float hadamard_factor) {
     constexpr int WARPS = CtaShape<Config::THREADS>::WARPS;
     extern __shared__ float heads[];
 
@@ -120,6 +141,9 @@ __global__ void __launch_bounds__(Config::THREADS)
             head[i + half] = high;
         }
         __syncwarp();
+        if (hadamard_block > 0) {
+            turn_head(head, head_dim, hadamard_block, hadamard_factor);
+        }
         if (!is_query) {
             append_head<Config::SYMMETRIC>(head, layout, layout.row(kv_block, offset, kv_head), k_codes, k_params);
             continue;

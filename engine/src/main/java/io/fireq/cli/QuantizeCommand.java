@@ -1,6 +1,7 @@
 package io.fireq.cli;
 
 import io.fireq.engine.api.EngineOptions.CpuKernelChoice;
+import io.fireq.engine.api.EngineOptions.Device;
 import io.fireq.engine.quant.CalibrationOptions;
 import io.fireq.engine.quant.OfflineQuantizer;
 import io.fireq.engine.quant.PaperConstants;
@@ -75,8 +76,12 @@ final class QuantizeCommand implements Callable<Integer> {
             description = "e4m3 or int4. Default: ${DEFAULT-VALUE}.")
     TableFormat head;
 
+    @Option(names = "--device", defaultValue = "auto", paramLabel = "DEVICE",
+            description = "auto, cpu or cuda. Default: ${DEFAULT-VALUE}, a GPU where there is one to use.")
+    Device device;
+
     @Option(names = "--threads", defaultValue = "0", paramLabel = "N",
-            description = "CPU threads; 0 takes all processors.")
+            description = "CPU threads of the heavy work; 0 takes all processors.")
     int threads;
 
     @Option(names = "--cpu-kernels", defaultValue = "auto", paramLabel = "KIND",
@@ -191,6 +196,7 @@ final class QuantizeCommand implements Callable<Integer> {
                         paper.alpha, paper.beta, paper.topK, paper.bf16Scales))
                 .calibration(new CalibrationOptions(Optional.ofNullable(calibration.text), calibration.windows,
                         calibration.windowLen, calibration.seed))
+                .device(device)
                 .threads(threads)
                 .kernels(kernels);
         best.with.forEach(builder::with);

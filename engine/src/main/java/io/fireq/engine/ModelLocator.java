@@ -155,9 +155,9 @@ final class ModelLocator {
     }
 
     private Path quantizedOnce(Path source) {
-        QuantizerOptions quantizerOptions = QuantizerOptions.DEFAULT;
-        return keptOnce(source, quantizerOptions, target -> {
+        return keptOnce(source, QuantizerOptions.DEFAULT, target -> {
             LOG.info("Quantizing {} once; it is kept in {}", source, target);
+            QuantizerOptions quantizerOptions = QuantizerOptions.builder().device(options.device()).build();
             new OfflineQuantizer(quantizerOptions, new ProgressLog(LOG)).quantize(source, target);
         });
     }

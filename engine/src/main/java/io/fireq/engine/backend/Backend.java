@@ -1,6 +1,8 @@
 package io.fireq.engine.backend;
 
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.tensor.FloatMatrix;
+import io.fireq.engine.tensor.HostTensor;
 import io.fireq.engine.tensor.WeightMatrix;
 import java.util.List;
 import java.util.Optional;
@@ -57,6 +59,19 @@ public interface Backend extends AutoCloseable {
     default Weight weight(List<WeightMatrix> rowBlocks, Epilogue epilogue) {
         return weight(rowBlocks);
     }
+
+    /**
+     * As {@link #weight(List, Epilogue)}, for an unquantized weight that is on the heap.
+     *
+     * @param rowBlocks each {@code [n, k]} row-major; may be changed on return
+     */
+    default Weight floatWeight(List<float[]> rowBlocks, int k, Epilogue epilogue) {
+        return weight(rowBlocks.stream().<WeightMatrix>map(values -> new FloatMatrix(
+                HostTensor.ofFloats("float32 weight", List.of(values.length / k, k), values))).toList(), epilogue);
+    }
+
+    /** Gives back what a weight takes before the backend is closed; nobody may use it any more. */
+    default void free(Weight weight) {}
 
     /** Uploads a vector, such as the weight of a norm. */
     Vector vector(float[] values);

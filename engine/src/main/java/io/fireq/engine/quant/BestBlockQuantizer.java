@@ -1,11 +1,11 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.model.ModelConfig;
-import io.fireq.engine.quant.OutputCorrection.Corrected;
 import io.fireq.engine.quant.OutputCorrection.Reference;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.BlockRunner;
 import io.fireq.engine.quant.smoothing.BlockWeights;
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
 import java.util.ArrayList;
@@ -61,7 +61,6 @@ final class BestBlockQuantizer implements BlockQuantizer {
         BlockWeights weights = original.copy();
         BlockSmoothing.Result smoothed = smoothing.apply(layer, weights);
         Reports reports = new Reports(layer, original, weights);
-        ReferenceWeights.load(reference, weights);
         quantized.inputNorm(weights.inputNorm());
         quantized.postNorm(weights.postNorm());
 
@@ -114,13 +113,20 @@ final class BestBlockQuantizer implements BlockQuantizer {
 
     private Layers quantize(int layer, List<String> names, float[][] matrices, int k, Moments moments,
             Reference kind) {
-        Corrected corrected = options.has(Part.CORRECTION)
-                ? correction.correct(matrices, moments, kind)
-                : new Corrected(matrices, Double.POSITIVE_INFINITY);
-        List<String> fullNames = names.stream().map(name -> LayerNames.block(layer) + name).toList();
-        Layers layers = new Layers(rounding.round(fullNames, corrected.weights(), k, moments), corrected.pull());
-        meter.step("rounding", 0.05, 1);
-        return layers;
+        List<Matrix> weights = new ArrayList<>();
+        try (moments) {
+            for (float[] matrix : matrices) {
+                weights.add(math.upload(matrix, k));
+            }
+            double pull = options.has(Part.CORRECTION)
+                    ? correction.correct(weights, moments, kind)
+                    : Double.POSITIVE_INFINITY;
+            List<String> fullNames = names.stream().map(name -> LayerNames.block(layer) + name).toList();
+            return new Layers(rounding.round(fullNames, weights, moments), pull);
+        } finally {
+            Matrix.closeAll(weights);
+            meter.step("rounding", 0.05, 1);
+        }
     }
 
     /** Moments with a reference only where something is corrected by it. */
@@ -244,6 +250,7 @@ final class BestBlockQuantizer implements BlockQuantizer {
             moments.add(x, target, nTokens, set.isHeldOut(w));
             meter.step("MLP", 0.25, set.nWindows());
         }
+        set.referenceIsComplete();
         return moments;
     }
 
@@ -264,8 +271,14 @@ final class BestBlockQuantizer implements BlockQuantizer {
             quantized.readHidden(hidden);
             set.writeNextQuantized(w, hidden);
             set.readNextReference(w, wanted);
-            for (int t = 0; t < nTokens; t++) {
-                total += relativeError(hidden, wanted, t * hiddenSize, hiddenSize);
+            double[] errors = new double[nTokens];
+            Chunks.forEach(nTokens, 16, (begin, end) -> {
+                for (int t = begin; t < end; t++) {
+                    errors[t] = relativeError(hidden, wanted, t * hiddenSize, hiddenSize);
+                }
+            });
+            for (double error : errors) {
+                total += error;
             }
             meter.step("MLP output", 0.05, set.nWindows());
         }
@@ -288,9 +301,11 @@ final class BestBlockQuantizer implements BlockQuantizer {
     }
 
     private static void subtract(float[] from, float[] what, int count) {
-        for (int i = 0; i < count; i++) {
-            from[i] -= what[i];
-        }
+        Chunks.forEach(count, 1 << 16, (begin, end) -> {
+            for (int i = begin; i < end; i++) {
+                from[i] -= what[i];
+            }
+        });
     }
 
     /** The layer's rows of the error table. */

@@ -73,7 +73,7 @@ final class BlockSmoothing {
         return options.kvGroupSize() == 0 ? config.headDim() : options.kvGroupSize();
     }
 
-    /** Transforms the weights in place. */
+    /** Transforms the weights in place; the reference has them in the end. */
     Result apply(int layer, BlockWeights weights) {
         Observation asItCame = rotation == null ? watch(weights, 0, false).observation() : null;
         NormFolding.apply(weights);
@@ -119,11 +119,15 @@ final class BlockSmoothing {
     /** Magnitudes of the channels on the watched windows, and moments of the inputs where they were wanted. */
     private record Watched(Observation observation, QueryKeySamples samples, Map<Place, Moments> moments) {}
 
-    private Watched watch(BlockWeights weights, int hadamardBlock, boolean withMoments) {
+    /** @param toChoose whether choices depend on it, which need more than magnitudes */
+    private Watched watch(BlockWeights weights, int hadamardBlock, boolean toChoose) {
         ReferenceWeights.load(reference, weights);
         BlockObserver observer = new BlockObserver(config, weights.keySmooth(), hadamardBlock, set.windowLen());
+        if (!toChoose) {
+            observer.magnitudesOnly();
+        }
         Map<Place, Moments> moments = new EnumMap<>(Place.class);
-        if (withMoments) {
+        if (toChoose && options.has(Part.CHANNEL_SCALES)) {
             for (Place place : new Place[] {Place.ATTENTION_INPUT, Place.MLP_INPUT, Place.MLP_GATED}) {
                 moments.put(place, new Moments(math, place.width(config), 0));
             }
@@ -199,18 +203,19 @@ final class BlockSmoothing {
     private record Choice(double exponent, double[] scales) {}
 
     private Choice choose(Watched watched, Place place, int k, float[]... matrices) {
-        Moments moments = watched.moments().get(place);
-        LayerRounding.Steps steps = rounding.steps(k, moments.joined().gram(), moments.tokens());
         double[] activations = watched.observation().rms(place);
         double[] weights = ChannelScales.columnRms(k, matrices);
         Choice best = null;
         double bestError = Double.POSITIVE_INFINITY;
-        for (double exponent : CHANNEL_EXPONENTS) {
-            double[] scales = ChannelScales.balanced(activations, weights, exponent);
-            double error = rounding.quickError(matrices, k, scales, steps);
-            if (best == null || error < bestError) {
-                best = new Choice(exponent, scales);
-                bestError = error;
+        try (Moments moments = watched.moments().remove(place);
+                LayerRounding.Steps steps = rounding.steps(moments.joined().gram(), moments.tokens())) {
+            for (double exponent : CHANNEL_EXPONENTS) {
+                double[] scales = ChannelScales.balanced(activations, weights, exponent);
+                double error = rounding.quickError(matrices, k, scales, steps);
+                if (best == null || error < bestError) {
+                    best = new Choice(exponent, scales);
+                    bestError = error;
+                }
             }
         }
         return best;

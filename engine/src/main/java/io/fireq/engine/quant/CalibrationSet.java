@@ -3,8 +3,11 @@ package io.fireq.engine.quant;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.ActivationFile;
 import io.fireq.engine.quant.calibration.ActivationFile.Format;
+import io.fireq.engine.tensor.Chunks;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 
 /**
  * The residual stream of all calibration windows in front of one decoder layer, as the quantized model computes it and as
@@ -21,6 +24,7 @@ final class CalibrationSet implements AutoCloseable {
     private ActivationFile reference;
     private ActivationFile nextQuantized;
     private ActivationFile nextReference;
+    private CompletableFuture<Void> referenceForced = CompletableFuture.completedFuture(null);
 
     /**
      * @param windows   token ids
@@ -61,9 +65,11 @@ final class CalibrationSet implements AutoCloseable {
 
     private void gather(int window, Rows table, float[] rows) {
         int[] ids = windows.get(window);
-        for (int t = 0; t < ids.length; t++) {
-            table.copyRow(ids[t], rows, t * hiddenSize);
-        }
+        Chunks.forEach(ids.length, 16, (begin, end) -> {
+            for (int t = begin; t < end; t++) {
+                table.copyRow(ids[t], rows, t * hiddenSize);
+            }
+        });
     }
 
     private void createNext() {
@@ -71,8 +77,18 @@ final class CalibrationSet implements AutoCloseable {
         nextReference = ActivationFile.create(referencePath(layer + 1), Format.F32, windowSize());
     }
 
+    /** Nothing more will be written to the reference stream behind this layer: the disk may begin to take it. */
+    void referenceIsComplete() {
+        referenceForced = CompletableFuture.runAsync(nextReference::force);
+    }
+
     /** Waits until the disk has the streams behind this layer. */
     void force() {
+        try {
+            referenceForced.join(); // its failure is told once, by the call that met it
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : e;
+        }
         nextQuantized.force();
         nextReference.force();
     }
@@ -144,7 +160,7 @@ final class CalibrationSet implements AutoCloseable {
 
     /** A scratch file of {@code width} bfloat16 values per token. */
     ActivationFile spill(String name, int width) {
-        return ActivationFile.create(directory.resolve(name), Format.BF16, Math.multiplyExact(windowLen, width));
+        return ActivationFile.scratch(directory.resolve(name), Format.BF16, Math.multiplyExact(windowLen, width));
     }
 
     private int windowSize() {
@@ -161,6 +177,7 @@ final class CalibrationSet implements AutoCloseable {
 
     @Override
     public void close() {
+        referenceForced.exceptionally(failure -> null).join(); // whoever waits for the disk is told
         for (ActivationFile file : new ActivationFile[] {quantized, reference, nextQuantized, nextReference}) {
             if (file != null) {
                 file.close();

@@ -22,8 +22,9 @@ public final class DataFreeQuantizer {
      * @param groupSize columns that share a scale; a divisor of k
      */
     public static Int4Matrix int4(String name, float[] weights, int n, int k, int groupSize) {
-        try (MatrixMath math = CpuMatrixMath.create(0, CpuKernelChoice.AUTO)) {
-            WeightRounding rounding = new WeightRounding(math, weights, n, k, groupSize, CodeTable.INTEGERS.levels());
+        try (MatrixMath math = CpuMatrixMath.create(0, CpuKernelChoice.AUTO);
+                Matrix matrix = math.upload(weights, k);
+                WeightRounding rounding = math.rounding(matrix, groupSize, CodeTable.INTEGERS.levels())) {
             rounding.round(null);
             return rounding.toMatrix(name);
         }

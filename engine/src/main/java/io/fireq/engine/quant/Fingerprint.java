@@ -21,10 +21,11 @@ final class Fingerprint {
 
     private Fingerprint() {}
 
-    /** Of the source's files by name, size and time, the options and the calibration tokens. */
-    static String of(Path source, Checkpoint checkpoint, QuantizerOptions options, List<int[]> windows) {
+    /** Of the source's files by name, size and time, the options, the device and the calibration tokens. */
+    static String of(Path source, Checkpoint checkpoint, QuantizerOptions options, QuantizerDevice device,
+            List<int[]> windows) {
         MessageDigest digest = sha256();
-        update(digest, "%d %s %s".formatted(VERSION, checkpoint.directory().toAbsolutePath().normalize(), options));
+        update(digest, "%d %s %s %s".formatted(VERSION, checkpoint.directory().toAbsolutePath().normalize(), options, device));
         try (Stream<Path> files = Files.list(source)) {
             for (Path file : files.filter(Files::isRegularFile).sorted().toList()) {
                 update(digest, "%s %d %s".formatted(file.getFileName(), Files.size(file),

@@ -2,6 +2,7 @@ package io.fireq.engine.quant;
 
 import io.fireq.engine.tensor.Int4Matrix;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -34,37 +35,46 @@ final class LayerRounding {
      * @param matrices each {@code [n, k]}
      * @param moments  of their input; null where it was not watched
      */
-    List<Rounded> round(List<String> names, float[][] matrices, int k, Moments moments) {
-        Steps steps = moments == null || moments.tokens() == 0
+    List<Rounded> round(List<String> names, List<Matrix> matrices, Moments moments) {
+        int k = matrices.get(0).columns();
+        try (Steps steps = moments == null || moments.tokens() == 0
                 ? new Steps(k, null, null, null)
-                : steps(k, moments.joined().gram(), moments.tokens());
-        // One table for all: a backend stacks them into one weight.
-        CodeTable table = chooseTable(matrices, k, steps);
-        List<Rounded> rounded = new ArrayList<>();
-        for (int i = 0; i < matrices.length; i++) {
-            WeightRounding rounding = steps.run(matrices[i], table);
+                : steps(moments.joined().gram(), moments.tokens())) {
+            // One table for all: a backend stacks them into one weight.
+            CodeTable table = chooseTable(matrices, steps);
+            List<Rounded> rounded = new ArrayList<>();
+            for (int i = 0; i < matrices.size(); i++) {
+                rounded.add(round(names.get(i), matrices.get(i), table, steps));
+            }
+            return rounded;
+        }
+    }
+
+    private Rounded round(String name, Matrix matrix, CodeTable table, Steps steps) {
+        try (WeightRounding rounding = steps.run(matrix, table)) {
             if (steps.gram != null && options.has(Part.REFINEMENT)) {
                 for (int sweep = 0; sweep < SWEEPS; sweep++) {
                     rounding.refine(steps.gram);
                     rounding.fitRowScales(steps.gram);
                 }
             }
-            Int4Matrix matrix = rounding.toMatrix(names.get(i));
             double output = steps.gram == null
                     ? Double.NaN
-                    : Sqnr.decibels(energy(matrices[i], k, steps.gram), rounding.outputError(steps.gram));
-            rounded.add(new Rounded(matrix, table, Sqnr.decibels(Sqnr.energy(matrices[i]), rounding.squaredError()), output, rounding.clipShare()));
+                    : Sqnr.decibels(energy(matrix, steps.gram), rounding.outputError(steps.gram));
+            return new Rounded(rounding.toMatrix(name), table,
+                    Sqnr.decibels(math.dot(matrix, matrix), rounding.squaredError()), output, rounding.clipShare());
         }
-        return rounded;
     }
 
     /** What plain rounding, with scales searched but no calibration, leaves of a matrix; by every eighth row. */
     double plainSqnrDb(float[] matrix, int k) {
-        float[] sample = OutputCorrection.everyRow(matrix, k, ROW_STEP);
-        WeightRounding plain = new WeightRounding(math, sample, sample.length / k, k, options.groupSizeFor(k),
-                CodeTable.INTEGERS.levels());
-        plain.round(null);
-        return Sqnr.decibels(Sqnr.energy(sample), plain.squaredError());
+        float[] sample = Rows.every(matrix, k, ROW_STEP);
+        try (Matrix weights = math.upload(sample, k);
+                WeightRounding plain =
+                        math.rounding(weights, options.groupSizeFor(k), CodeTable.INTEGERS.levels())) {
+            plain.round(null);
+            return Sqnr.decibels(Sqnr.energy(sample), plain.squaredError());
+        }
     }
 
     /**
@@ -74,14 +84,15 @@ final class LayerRounding {
      * @param base   steps for the unscaled input
      */
     double quickError(float[][] matrices, int k, double[] scales, Steps base) {
-        Steps scaled = base.scaled(scales);
         double error = 0;
-        for (float[] matrix : matrices) {
-            float[] sample = OutputCorrection.everyRow(matrix, k, ROW_STEP);
-            for (int i = 0; i < sample.length; i++) {
-                sample[i] = (float) (sample[i] * scales[i % k]);
+        try (Steps scaled = base.scaled(scales)) {
+            for (float[] matrix : matrices) {
+                try (Matrix sample = math.upload(Rows.every(matrix, k, ROW_STEP), k);
+                        Matrix weights = math.timesColumns(sample, scales);
+                        WeightRounding rounding = scaled.run(weights, CodeTable.NORMAL)) {
+                    error += rounding.outputError(scaled.gram);
+                }
             }
-            error += scaled.run(sample, CodeTable.NORMAL).outputError(scaled.gram);
         }
         return error;
     }
@@ -89,21 +100,29 @@ final class LayerRounding {
     /**
      * Prepares the rounding for an input.
      *
-     * @param gram   H, {@code [k, k]}, both triangles
+     * @param gram   H, {@code [k, k]}, both triangles; not changed
      * @param tokens that H is a sum over
      */
-    Steps steps(int k, float[] gram, long tokens) {
+    Steps steps(Matrix gram, long tokens) {
+        int k = gram.rows();
         // Few tokens say little about how channels go together: with fewer than k, H has directions of no weight at all.
         double doubt = (double) k / tokens;
-        float[] damped = damped(gram, k, options.damping() + doubt, Math.max(0, doubt - 1));
-        int[] order = options.has(Part.ACTIVATION_ORDER) ? descending(damped, k) : null;
-        float[] triangle = options.has(Part.GPTQ)
-                ? math.inverseCholesky(order == null ? damped : permuted(damped, k, order), k, 0)
-                : null;
-        return new Steps(k, damped, triangle, order);
+        float[] diagonal = damped(math.diagonal(gram), options.damping() + doubt, Math.max(0, doubt - 1));
+        Matrix damped = math.withDiagonal(gram, diagonal);
+        int[] order = options.has(Part.ACTIVATION_ORDER) ? descending(diagonal) : null;
+        return new Steps(k, damped, options.has(Part.GPTQ) ? triangle(damped, order) : null, order);
     }
 
-    private CodeTable chooseTable(float[][] matrices, int k, Steps steps) {
+    private Matrix triangle(Matrix damped, int[] order) {
+        if (order == null) {
+            return math.inverseCholesky(damped, 0);
+        }
+        try (Matrix permuted = math.permuted(damped, order)) {
+            return math.inverseCholesky(permuted, 0);
+        }
+    }
+
+    private CodeTable chooseTable(List<Matrix> matrices, Steps steps) {
         if (!options.has(Part.NORMAL_LEVELS)) {
             return CodeTable.INTEGERS;
         }
@@ -111,12 +130,13 @@ final class LayerRounding {
         double bestError = Double.POSITIVE_INFINITY;
         for (CodeTable table : CodeTable.values()) {
             double error = 0;
-            for (float[] matrix : matrices) {
-                float[] sample = OutputCorrection.everyRow(matrix, k, ROW_STEP);
-                WeightRounding rounding = steps.run(sample, table);
-                error += steps.gram == null
-                        ? rounding.squaredError()
-                        : rounding.outputError(steps.gram);
+            for (Matrix matrix : matrices) {
+                try (Matrix sample = math.everyRow(matrix, ROW_STEP);
+                        WeightRounding rounding = steps.run(sample, table)) {
+                    error += steps.gram == null
+                            ? rounding.squaredError()
+                            : rounding.outputError(steps.gram);
+                }
             }
             if (error < bestError) {
                 bestError = error;
@@ -126,15 +146,11 @@ final class LayerRounding {
         return best;
     }
 
-    private double energy(float[] matrix, int k, float[] gram) {
-        int n = matrix.length / k;
-        float[] product = new float[matrix.length];
-        math.addProduct(matrix, 0, k, n, gram, 0, k, k, k, product, 0, k);
-        double energy = 0;
-        for (int i = 0; i < matrix.length; i++) {
-            energy += (double) matrix[i] * product[i];
+    private double energy(Matrix matrix, Matrix gram) {
+        try (Matrix product = math.zeros(matrix.rows(), matrix.columns())) {
+            math.addProduct(matrix, gram, product);
+            return math.dot(matrix, product);
         }
-        return energy;
     }
 
     /**
@@ -142,51 +158,43 @@ final class LayerRounding {
      * @param even     added to all alike, relative to their mean: fewer tokens than channels do not tell how large each
      *                 channel is, and one that happens to be small in them must not count for nothing
      */
-    private static float[] damped(float[] gram, int k, double relative, double even) {
-        float[] damped = gram.clone();
+    private static float[] damped(float[] diagonal, double relative, double even) {
+        int k = diagonal.length;
         double mean = 0;
-        for (int i = 0; i < k; i++) {
-            mean += gram[i * k + i] / k;
+        for (float value : diagonal) {
+            mean += value / k;
         }
         double floor = mean > 0 ? (1e-6 + even) * mean : 1; // a dead channel must not make H singular
+        float[] damped = new float[k];
         for (int i = 0; i < k; i++) {
-            damped[i * k + i] = (float) (gram[i * k + i] * (1 + relative) + floor);
+            damped[i] = (float) (diagonal[i] * (1 + relative) + floor);
         }
         return damped;
     }
 
     /** Groups by the sum of their diagonal, and the columns within each by theirs, largest first. */
-    private int[] descending(float[] gram, int k) {
+    private int[] descending(float[] diagonal) {
+        int k = diagonal.length;
         int groupSize = options.groupSizeFor(k);
         double[] sums = new double[k / groupSize];
         for (int j = 0; j < k; j++) {
-            sums[j / groupSize] += gram[j * k + j];
+            sums[j / groupSize] += diagonal[j];
         }
         return IntStream.range(0, k).boxed()
                 .sorted(Comparator.comparingDouble((Integer j) -> -sums[j / groupSize])
                         .thenComparingInt(j -> j / groupSize)
-                        .thenComparingDouble(j -> -gram[j * k + j]))
+                        .thenComparingDouble(j -> -diagonal[j]))
                 .mapToInt(Integer::intValue).toArray();
     }
 
-    private static float[] permuted(float[] gram, int k, int[] order) {
-        float[] permuted = new float[gram.length];
-        for (int i = 0; i < k; i++) {
-            for (int j = 0; j < k; j++) {
-                permuted[i * k + j] = gram[order[i] * k + order[j]];
-            }
-        }
-        return permuted;
-    }
-
     /** What rounding for one input needs: H and, for GPTQ, the triangle of its inverse. */
-    final class Steps {
+    final class Steps implements AutoCloseable {
         private final int k;
-        private final float[] gram;
-        private final float[] triangle;
+        private final Matrix gram;
+        private final Matrix triangle;
         private final int[] order;
 
-        private Steps(int k, float[] gram, float[] triangle, int[] order) {
+        private Steps(int k, Matrix gram, Matrix triangle, int[] order) {
             this.k = k;
             this.gram = gram;
             this.triangle = triangle;
@@ -195,37 +203,27 @@ final class LayerRounding {
 
         /** The same for the input divided by {@code scales}: no new factorization is needed. */
         private Steps scaled(double[] scales) {
-            float[] scaledGram = new float[gram.length];
-            float[] scaledTriangle = triangle == null ? null : new float[triangle.length];
-            for (int i = 0; i < k; i++) {
-                for (int j = 0; j < k; j++) {
-                    scaledGram[i * k + j] = (float) (gram[i * k + j] / (scales[i] * scales[j]));
-                    if (triangle != null) {
-                        scaledTriangle[i * k + j] =
-                                (float) (triangle[i * k + j] * scales[order == null ? j : order[j]]);
-                    }
-                }
-            }
-            return new Steps(k, scaledGram, scaledTriangle, order);
+            return new Steps(k, math.overPairs(gram, scales),
+                    triangle == null ? null : math.timesColumns(triangle, inOrder(scales)), order);
         }
 
-        private WeightRounding run(float[] weights, CodeTable table) {
-            WeightRounding rounding = new WeightRounding(math, weights, weights.length / k, k, options.groupSizeFor(k),
-                    table.levels());
+        private double[] inOrder(double[] scales) {
+            return order == null ? scales : IntStream.of(order).mapToDouble(j -> scales[j]).toArray();
+        }
+
+        private WeightRounding run(Matrix weights, CodeTable table) {
+            WeightRounding rounding = math.rounding(weights, options.groupSizeFor(k), table.levels());
             if (triangle != null) {
                 rounding.roundWithFeedback(triangle, order);
             } else {
-                rounding.round(gram == null ? null : diagonal());
+                rounding.round(gram == null ? null : math.diagonal(gram));
             }
             return rounding;
         }
 
-        private float[] diagonal() {
-            float[] diagonal = new float[k];
-            for (int i = 0; i < k; i++) {
-                diagonal[i] = gram[i * k + i];
-            }
-            return diagonal;
+        @Override
+        public void close() {
+            Matrix.closeAll(Arrays.asList(gram, triangle));
         }
     }
 }

@@ -3,6 +3,7 @@ package io.fireq.engine.quant;
 import io.fireq.engine.api.FireqException;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.smoothing.BlockWeights;
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.FloatMatrix;
 import io.fireq.engine.weights.Checkpoint;
 import io.fireq.engine.weights.WeightSource;
@@ -11,6 +12,8 @@ import java.util.Map;
 
 /** The weights of an unquantized model in float32, read when they are asked for and checked to be finite. */
 final class ModelWeights {
+    private static final int CHUNK = 1 << 18;
+
     private final ModelConfig config;
     private final WeightSource source;
 
@@ -56,12 +59,15 @@ final class ModelWeights {
     }
 
     private static float[] finite(String name, float[] weights, int k) {
-        for (int i = 0; i < weights.length; i++) {
-            if (!Float.isFinite(weights[i])) {
-                throw new FireqException("Quantizing '%s': the weight at row %d, column %d is %s; the source is damaged"
-                        .formatted(name, i / k, i % k, weights[i]));
+        Chunks.forEach(weights.length, CHUNK, (begin, end) -> {
+            for (int i = begin; i < end; i++) {
+                if (!Float.isFinite(weights[i])) {
+                    throw new FireqException(
+                            "Quantizing '%s': the weight at row %d, column %d is %s; the source is damaged"
+                                    .formatted(name, i / k, i % k, weights[i]));
+                }
             }
-        }
+        });
         return weights;
     }
 }

@@ -1,17 +1,19 @@
 package io.fireq.engine.quant;
 
+import java.util.Arrays;
+
 /**
  * Second moments of a linear layer's input x over the calibration tokens, H = Σ xxᵀ, and of a reference y with it,
  * C = Σ yxᵀ. Tokens that are held out are counted apart, to judge by them what was fitted to the others.
  */
-final class Moments {
+final class Moments implements AutoCloseable {
     private final MatrixMath math;
     private final int k;
     private final int nReference;
-    private final float[] gram;
-    private final float[] cross;
-    private final float[] heldOutGram;
-    private final float[] heldOutCross;
+    private final Matrix gram;
+    private final Matrix cross;
+    private final Matrix heldOutGram;
+    private final Matrix heldOutCross;
     private long tokens;
     private long heldOutTokens;
 
@@ -23,10 +25,10 @@ final class Moments {
         this.math = math;
         this.k = k;
         this.nReference = nReference;
-        gram = new float[Math.multiplyExact(k, k)];
-        cross = new float[Math.multiplyExact(nReference, k)];
-        heldOutGram = new float[nReference == 0 ? 0 : gram.length];
-        heldOutCross = new float[cross.length];
+        gram = math.zeros(k, k);
+        cross = nReference == 0 ? null : math.zeros(nReference, k);
+        heldOutGram = nReference == 0 ? null : math.zeros(k, k);
+        heldOutCross = nReference == 0 ? null : math.zeros(nReference, k);
     }
 
     /**
@@ -37,9 +39,9 @@ final class Moments {
      */
     void add(float[] x, float[] reference, int nTokens, boolean heldOut) {
         boolean apart = heldOut && nReference > 0;
-        math.addGram(x, nTokens, k, apart ? heldOutGram : gram);
+        math.addGram(x, nTokens, apart ? heldOutGram : gram);
         if (nReference > 0) {
-            math.addCross(reference, nReference, x, k, nTokens, apart ? heldOutCross : cross);
+            math.addCross(reference, x, nTokens, apart ? heldOutCross : cross);
         }
         if (apart) {
             heldOutTokens += nTokens;
@@ -78,28 +80,29 @@ final class Moments {
     /** The moments of all tokens; what was apart is joined and no longer to be had by itself. */
     Part joined() {
         if (heldOutTokens > 0) {
-            add(gram, heldOutGram);
-            add(cross, heldOutCross);
+            math.add(gram, heldOutGram);
+            math.add(cross, heldOutCross);
             tokens += heldOutTokens;
             heldOutTokens = 0;
         }
         return part(gram, cross);
     }
 
-    private Part part(float[] partGram, float[] partCross) {
-        MatrixMath.mirror(partGram, k);
+    private Part part(Matrix partGram, Matrix partCross) {
+        math.mirror(partGram);
         return new Part(partGram, partCross);
     }
 
-    private static void add(float[] to, float[] from) {
-        for (int i = 0; i < to.length; i++) {
-            to[i] += from[i];
-        }
+    @Override
+    public void close() {
+        Matrix.closeAll(Arrays.asList(gram, cross, heldOutGram, heldOutCross));
     }
 
     /**
+     * Matrices of the moments; they are closed with these.
+     *
      * @param gram  H, {@code [k, k]}
-     * @param cross C, {@code [nReference, k]}
+     * @param cross C, {@code [nReference, k]}; null without a reference
      */
-    record Part(float[] gram, float[] cross) {}
+    record Part(Matrix gram, Matrix cross) {}
 }

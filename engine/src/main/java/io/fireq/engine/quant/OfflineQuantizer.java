@@ -16,7 +16,7 @@ import java.util.List;
  * window of calibration text, not by the model. What is finished when the work ends early stays in a hidden directory
  * beside the target, and the same call takes it up.
  *
- * <p>Same source, options and kind of CPU kernels, same bytes, whatever the number of threads.
+ * <p>Same source, options and kind of CPU kernels or of GPU, same bytes, whatever the number of threads.
  */
 public final class OfflineQuantizer {
     private final QuantizerOptions options;
@@ -38,6 +38,7 @@ public final class OfflineQuantizer {
     public List<TensorReport> quantize(Path source, Path target) {
         QuantizedCheckpointWriter.requireFree(target);
         ModelConfig config = ModelConfig.read(source);
+        QuantizerDevice device = QuantizerDevice.choose(options.device());
         requireKvGroups(config);
         try (Checkpoint checkpoint = Checkpoint.open(source)) {
             if (checkpoint.quantization().isPresent()) {
@@ -45,11 +46,11 @@ public final class OfflineQuantizer {
                         "Quantizing %s: it is a FireQ checkpoint already; start from the original".formatted(source));
             }
             Calibration calibration = calibration(source, config);
-            String fingerprint = Fingerprint.of(source, checkpoint, options, calibration.windows());
+            String fingerprint = Fingerprint.of(source, checkpoint, options, device, calibration.windows());
             try (WorkDirectory work = WorkDirectory.open(target, fingerprint);
-                    MatrixMath math = CpuMatrixMath.create(options.threads(), options.kernels())) {
+                    MatrixMath math = device.openMath(options)) {
                 QuantizationRun run =
-                        new QuantizationRun(options, config, checkpoint, calibration, work, math, progress);
+                        new QuantizationRun(options, config, checkpoint, calibration, work, device, math, progress);
                 run.quantizePieces();
                 List<TensorReport> reports = run.writeCheckpoint(source, target);
                 work.delete();

@@ -1,6 +1,7 @@
 package io.fireq.engine.quant;
 
-import java.util.Arrays;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Moves a layer's weights so that, fed with the quantized model's activations, it puts out what the unquantized model has
@@ -33,137 +34,101 @@ final class OutputCorrection {
     }
 
     /**
-     * @param weights of all matrices that take this input
-     * @param pull    λ; infinite for none
-     */
-    record Corrected(float[][] weights, double pull) {}
-
-    /**
-     * @param matrices each {@code [n, k]}; not changed
+     * Corrects all matrices that take an input, in place.
+     *
+     * @param matrices each {@code [n, k]}
      * @param moments  with a reference; all tokens count in the end
+     * @return λ; infinite where the matrices stay as they are
      */
-    Corrected correct(float[][] matrices, Moments moments, Reference reference) {
+    double correct(List<Matrix> matrices, Moments moments, Reference reference) {
         if (!moments.hasHeldOut()) {
-            return new Corrected(matrices, Double.POSITIVE_INFINITY);
+            return Double.POSITIVE_INFINITY;
         }
         double pull = bestPull(matrices, moments, reference);
         if (pull == Double.POSITIVE_INFINITY) {
-            return new Corrected(matrices, pull);
+            return pull;
         }
-        int k = moments.k();
         Moments.Part all = moments.joined();
-        float[] triangle = math.inverseCholesky(all.gram(), k, pull);
-        float[] transposed = transpose(triangle, k);
-        float[][] corrected = new float[matrices.length][];
-        int row = 0;
-        for (int i = 0; i < matrices.length; i++) {
-            int n = matrices[i].length / k;
-            float[] step = step(missing(matrices[i], n, k, all, reference, row), n, k, triangle, transposed);
-            for (int j = 0; j < step.length; j++) {
-                step[j] += matrices[i][j];
+        try (Matrix triangle = math.inverseCholesky(all.gram(), pull)) {
+            int row = 0;
+            for (Matrix weights : matrices) {
+                try (Matrix missing = missing(weights, all, reference, row, 1);
+                        Matrix step = math.timesInverse(missing, triangle)) {
+                    math.add(weights, step);
+                }
+                row += weights.rows();
             }
-            corrected[i] = step;
-            row += n;
         }
-        return new Corrected(corrected, pull);
+        return pull;
     }
 
-    private double bestPull(float[][] matrices, Moments moments, Reference reference) {
-        int k = moments.k();
+    private double bestPull(List<Matrix> matrices, Moments moments, Reference reference) {
         Moments.Part fitted = moments.fitted();
         Moments.Part heldOut = moments.heldOut();
-        float[][] samples = new float[matrices.length][];
-        float[][] wanted = new float[matrices.length][];
-        float[][] judged = new float[matrices.length][];
-        int row = 0;
-        for (int i = 0; i < matrices.length; i++) {
-            int n = matrices[i].length / k;
-            samples[i] = everyRow(matrices[i], k, ROW_STEP);
-            int sampleRows = samples[i].length / k;
-            wanted[i] = missing(samples[i], sampleRows, k, sampled(fitted, k, row, n, reference), reference, 0);
-            judged[i] = missing(samples[i], sampleRows, k, sampled(heldOut, k, row, n, reference), reference, 0);
-            row += n;
-        }
-        double best = Double.POSITIVE_INFINITY;
-        double bestGain = 0;
-        for (double pull : PULLS) {
-            float[] triangle = math.inverseCholesky(fitted.gram(), k, pull);
-            float[] transposed = transpose(triangle, k);
-            double gain = 0;
-            for (int i = 0; i < matrices.length; i++) {
-                int n = samples[i].length / k;
-                gain += gain(step(wanted[i], n, k, triangle, transposed), n, k, judged[i], heldOut.gram());
+        List<Matrix> wanted = new ArrayList<>();
+        List<Matrix> judged = new ArrayList<>();
+        try {
+            int row = 0;
+            for (Matrix weights : matrices) {
+                try (Matrix sample = math.everyRow(weights, ROW_STEP)) {
+                    wanted.add(missing(sample, fitted, reference, row, ROW_STEP));
+                    judged.add(missing(sample, heldOut, reference, row, ROW_STEP));
+                }
+                row += weights.rows();
             }
-            if (gain > bestGain) {
-                bestGain = gain;
-                best = pull;
+            double best = Double.POSITIVE_INFINITY;
+            double bestGain = 0;
+            for (double pull : PULLS) {
+                double gain = 0;
+                try (Matrix triangle = math.inverseCholesky(fitted.gram(), pull)) {
+                    for (int i = 0; i < wanted.size(); i++) {
+                        try (Matrix step = math.timesInverse(wanted.get(i), triangle)) {
+                            gain += gain(step, judged.get(i), heldOut.gram());
+                        }
+                    }
+                }
+                if (gain > bestGain) {
+                    bestGain = gain;
+                    best = pull;
+                }
             }
+            return best;
+        } finally {
+            Matrix.closeAll(wanted);
+            Matrix.closeAll(judged);
         }
-        return best;
     }
 
     /** By how much a step lessens the squared error: {@code 2·step·missingᵀ − step·H·stepᵀ}. */
-    private double gain(float[] step, int n, int k, float[] missing, float[] gram) {
-        float[] product = new float[n * k];
-        math.addProduct(step, 0, k, n, gram, 0, k, k, k, product, 0, k);
-        double gain = 0;
-        for (int i = 0; i < step.length; i++) {
-            gain += (double) step[i] * (2.0 * missing[i] - product[i]);
+    private double gain(Matrix step, Matrix missing, Matrix gram) {
+        try (Matrix product = math.zeros(step.rows(), step.columns())) {
+            math.addProduct(step, gram, product);
+            return math.gain(step, missing, product);
         }
-        return gain;
     }
 
-    /** What the outputs lack: {@code C − W·H}, where C is made from the inputs or given. */
-    private float[] missing(float[] weights, int n, int k, Moments.Part part, Reference reference, int firstRow) {
-        float[] missing = new float[n * k];
+    /**
+     * What the outputs lack: {@code C − W·H}, where C is made from the inputs or given.
+     *
+     * @param weights  every {@code rowStep}-th row of a matrix
+     * @param firstRow of that matrix in a given C
+     */
+    private Matrix missing(Matrix weights, Moments.Part part, Reference reference, int firstRow, int rowStep) {
+        Matrix missing = reference == Reference.INPUT
+                ? math.zeros(weights.rows(), weights.columns())
+                : given(part.cross(), firstRow, weights.rows(), rowStep);
         if (reference == Reference.INPUT) {
-            math.addProduct(weights, 0, k, n, part.cross(), 0, k, k, k, missing, 0, k);
-        } else {
-            System.arraycopy(part.cross(), firstRow * k, missing, 0, n * k);
+            math.addProduct(weights, part.cross(), missing);
         }
-        float[] negative = new float[weights.length];
-        for (int i = 0; i < negative.length; i++) {
-            negative[i] = -weights[i];
-        }
-        math.addProduct(negative, 0, k, n, part.gram(), 0, k, k, k, missing, 0, k);
+        math.subtractProduct(weights, part.gram(), missing);
         return missing;
     }
 
-    /** {@code missing · (H + damping)⁻¹ = missing · Uᵀ · U}. */
-    private float[] step(float[] missing, int n, int k, float[] triangle, float[] transposed) {
-        float[] half = new float[n * k];
-        math.addProduct(missing, 0, k, n, transposed, 0, k, k, k, half, 0, k);
-        float[] step = new float[n * k];
-        math.addProduct(half, 0, k, n, triangle, 0, k, k, k, step, 0, k);
-        return step;
-    }
-
-    /** The part with only the sampled rows of a reference that has a row per output. */
-    private static Moments.Part sampled(Moments.Part part, int k, int firstRow, int n, Reference reference) {
-        if (reference == Reference.INPUT) {
-            return part;
+    /** A reference that has a row per output belongs to a layer of one matrix, so sampling starts at its row. */
+    private Matrix given(Matrix cross, int firstRow, int count, int rowStep) {
+        int last = firstRow + (count - 1) * rowStep;
+        try (Matrix rows = math.rows(cross, firstRow, last - firstRow + 1)) {
+            return math.everyRow(rows, rowStep);
         }
-        float[] rows = Arrays.copyOfRange(part.cross(), firstRow * k, (firstRow + n) * k);
-        return new Moments.Part(part.gram(), everyRow(rows, k, ROW_STEP));
-    }
-
-    /** Rows 0, step, 2 step, … of {@code [n, k]}. */
-    static float[] everyRow(float[] w, int k, int step) {
-        int n = (w.length / k + step - 1) / step;
-        float[] rows = new float[n * k];
-        for (int i = 0; i < n; i++) {
-            System.arraycopy(w, i * step * k, rows, i * k, k);
-        }
-        return rows;
-    }
-
-    private static float[] transpose(float[] a, int k) {
-        float[] transposed = new float[a.length];
-        for (int i = 0; i < k; i++) {
-            for (int j = 0; j < k; j++) {
-                transposed[j * k + i] = a[i * k + j];
-            }
-        }
-        return transposed;
     }
 }

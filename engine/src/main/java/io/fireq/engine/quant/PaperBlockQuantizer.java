@@ -11,6 +11,7 @@ import io.fireq.engine.tensor.Int4Matrix;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.engine.weights.v1.TensorReport;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -42,14 +43,14 @@ final class PaperBlockQuantizer implements BlockQuantizer {
     @Override
     public QuantizedBlock quantize(int layer, BlockWeights original) {
         BlockWeights weights = original.copy();
-        Observation observation = set == null ? null : watchAll(original);
+        Map<Place, float[]> asItCame = new EnumMap<>(Place.class);
+        Observation observation = set == null ? null : watchAll(original, asItCame);
         smoothing.apply(weights, observation);
         SmoothingMagnitudes magnitudes = new SmoothingMagnitudes();
         if (observation != null) {
-            Observation asItCame = watchFirst(original);
             Observation smoothed = watchFirst(weights);
             for (Place place : Place.values()) {
-                magnitudes.put(layer, place, asItCame.largest(place), smoothed.largest(place));
+                magnitudes.put(layer, place, asItCame.get(place), smoothed.largest(place));
             }
         }
 
@@ -86,26 +87,36 @@ final class PaperBlockQuantizer implements BlockQuantizer {
                 : new TensorReport(linear.name(), "int4", groupSize, measures));
     }
 
-    /** All windows pass through the unquantized layer, to the one behind it. */
-    private Observation watchAll(BlockWeights weights) {
+    /**
+     * All windows pass through the unquantized layer, to the one behind it.
+     *
+     * @param first receives the largest magnitudes of the first window
+     */
+    private Observation watchAll(BlockWeights weights, Map<Place, float[]> first) {
         ReferenceWeights.load(reference, weights);
-        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen());
+        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen()).magnitudesOnly();
         float[] hidden = new float[set.windowLen() * config.hiddenSize()];
         for (int w = 0; w < set.nWindows(); w++) {
             set.readReference(w, hidden);
             observer.watch(reference, hidden, set.tokens(w), (place, input, nTokens) -> {});
+            if (w == 0) {
+                for (Place place : Place.values()) {
+                    first.put(place, observer.observation().largest(place));
+                }
+            }
             reference.addMlp();
             reference.readHidden(hidden);
             set.writeNextReference(w, hidden);
             meter.step("watching", 0.8, set.nWindows());
         }
+        set.referenceIsComplete();
         return observer.observation();
     }
 
     /** The first window by itself, for the picture of what smoothing did. */
     private Observation watchFirst(BlockWeights weights) {
         ReferenceWeights.load(reference, weights);
-        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen());
+        BlockObserver observer = new BlockObserver(config, weights.keySmooth(), 0, set.windowLen()).magnitudesOnly();
         float[] hidden = new float[set.windowLen() * config.hiddenSize()];
         set.readReference(0, hidden);
         observer.watch(reference, hidden, set.tokens(0), (place, input, nTokens) -> {});

@@ -1,6 +1,7 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.tensor.Bf16;
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.engine.tensor.E4m3;
 import io.fireq.engine.tensor.E4m3Matrix;
 import io.fireq.engine.tensor.Int4Matrix;
@@ -33,10 +34,12 @@ final class PaperRounding {
     Int4Matrix quantize(String name, float[] weights, int n, int k, int groupSize) {
         int groups = k / groupSize;
         float[] absmax = new float[n * groups];
-        for (int i = 0; i < n * k; i++) {
-            int group = i / groupSize;
-            absmax[group] = Math.max(absmax[group], Math.abs(clamped(weights[i])));
-        }
+        threads.parallelFor(n, ROWS_AT_ONCE, (low, high) -> {
+            for (int i = low * k; i < high * k; i++) {
+                int group = i / groupSize;
+                absmax[group] = Math.max(absmax[group], Math.abs(clamped(weights[i])));
+            }
+        });
         float multiplier = multiplier(absmax);
 
         Int4Packer packer = new Int4Packer(n, k, groupSize);
@@ -66,24 +69,34 @@ final class PaperRounding {
     }
 
     static float multiplier(float[] absmax) {
+        double[] slacks = new double[MAX_EXPONENT + 1];
+        Chunks.forEach(slacks.length, 1, (begin, end) -> {
+            for (int i = begin; i < end; i++) {
+                slacks[i] = slack(absmax, 1 << i);
+            }
+        });
         float best = 1;
         double bestSlack = Double.POSITIVE_INFINITY;
-        for (int i = 0; i <= MAX_EXPONENT; i++) {
-            float multiplier = 1 << i;
-            double slack = 0;
-            for (float a : absmax) {
-                float scaled = multiplier * a;
-                if (scaled > E4m3.MAX) {
-                    return best;
-                }
-                slack += Math.max(0, (SMALLEST_ABSMAX - scaled) / SMALLEST_ABSMAX);
-            }
-            if (slack < bestSlack) {
-                bestSlack = slack;
-                best = multiplier;
+        for (int i = 0; i <= MAX_EXPONENT && !Double.isNaN(slacks[i]); i++) {
+            if (slacks[i] < bestSlack) {
+                bestSlack = slacks[i];
+                best = 1 << i;
             }
         }
         return best;
+    }
+
+    /** What a multiplier leaves below e4m3's smallest value; NaN if it lifts a group above the largest. */
+    private static double slack(float[] absmax, float multiplier) {
+        double slack = 0;
+        for (float a : absmax) {
+            float scaled = multiplier * a;
+            if (scaled > E4m3.MAX) {
+                return Double.NaN;
+            }
+            slack += Math.max(0, (SMALLEST_ABSMAX - scaled) / SMALLEST_ABSMAX);
+        }
+        return slack;
     }
 
     /** @param weights {@code [n, k]}; not changed */

@@ -7,6 +7,7 @@ import io.fireq.engine.quant.smoothing.BlockWeights;
 import io.fireq.engine.quant.smoothing.ChannelScales;
 import io.fireq.engine.quant.smoothing.PairScaling;
 import io.fireq.engine.tensor.Bf16;
+import io.fireq.engine.tensor.Chunks;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -129,9 +130,11 @@ final class PaperSmoothing {
     private static void roundToBf16(BlockWeights weights) {
         for (float[] w : new float[][] {weights.inputNorm(), weights.query(), weights.key(), weights.value(),
                 weights.output(), weights.postNorm(), weights.gate(), weights.up(), weights.down()}) {
-            for (int i = 0; i < w.length; i++) {
-                w[i] = Bf16.round(w[i]);
-            }
+            Chunks.forEach(w.length, 1 << 16, (begin, end) -> {
+                for (int i = begin; i < end; i++) {
+                    w[i] = Bf16.round(w[i]);
+                }
+            });
         }
     }
 }

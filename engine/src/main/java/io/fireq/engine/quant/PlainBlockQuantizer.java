@@ -18,12 +18,14 @@ import java.util.TreeMap;
 final class PlainBlockQuantizer implements BlockQuantizer {
     private final QuantizerOptions options;
     private final ModelConfig config;
+    private final MatrixMath math;
     private final LayerRounding rounding;
     private final ProgressMeter meter;
 
     PlainBlockQuantizer(QuantizerOptions options, ModelConfig config, MatrixMath math, ProgressMeter meter) {
         this.options = options;
         this.config = config;
+        this.math = math;
         this.rounding = new LayerRounding(math, options);
         this.meter = meter;
     }
@@ -57,13 +59,21 @@ final class PlainBlockQuantizer implements BlockQuantizer {
     private void add(int layer, List<String> names, int k, List<WeightMatrix> matrices, List<TensorReport> reports,
             float[]... weights) {
         List<String> fullNames = names.stream().map(name -> LayerNames.block(layer) + name).toList();
-        for (LayerRounding.Rounded rounded : rounding.round(fullNames, weights, k, null)) {
-            Map<String, Double> measures = new TreeMap<>();
-            measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
-            measures.put(Measures.CLIP_SHARE, rounded.clipShare());
-            measures.put(Measures.NORMAL_LEVELS, rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
-            matrices.add(rounded.matrix());
-            reports.add(new TensorReport(rounded.matrix().name(), "int4", rounded.matrix().groupSize(), measures));
+        List<Matrix> uploaded = new ArrayList<>();
+        try {
+            for (float[] w : weights) {
+                uploaded.add(math.upload(w, k));
+            }
+            for (LayerRounding.Rounded rounded : rounding.round(fullNames, uploaded, null)) {
+                Map<String, Double> measures = new TreeMap<>();
+                measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
+                measures.put(Measures.CLIP_SHARE, rounded.clipShare());
+                measures.put(Measures.NORMAL_LEVELS, rounded.table() == CodeTable.NORMAL ? 1.0 : 0.0);
+                matrices.add(rounded.matrix());
+                reports.add(new TensorReport(rounded.matrix().name(), "int4", rounded.matrix().groupSize(), measures));
+            }
+        } finally {
+            Matrix.closeAll(uploaded);
         }
         meter.step("rounding", 0.25, 1);
     }

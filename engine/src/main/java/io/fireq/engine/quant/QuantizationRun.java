@@ -1,11 +1,10 @@
 package io.fireq.engine.quant;
 
-import io.fireq.engine.api.Numerics;
 import io.fireq.engine.backend.KvFormat;
-import io.fireq.engine.backend.cpu.CpuBackend;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.quant.calibration.BlockRunner;
 import io.fireq.engine.quant.calibration.SmoothingMagnitudes;
+import io.fireq.engine.quant.smoothing.BlockWeights;
 import io.fireq.engine.quant.smoothing.NormFolding;
 import io.fireq.engine.quant.smoothing.ResidualRotation;
 import io.fireq.engine.tensor.Bf16;
@@ -18,6 +17,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 
 /** One quantization: pieces that are not complete yet are made, then all are put together. */
 final class QuantizationRun {
@@ -29,6 +30,7 @@ final class QuantizationRun {
     private final ModelWeights weights;
     private final Calibration calibration;
     private final WorkDirectory work;
+    private final QuantizerDevice device;
     private final MatrixMath math;
     private final QuantizerProgress progress;
     private final TableQuantizer tables;
@@ -36,12 +38,13 @@ final class QuantizationRun {
     private int tensorsDone;
 
     QuantizationRun(QuantizerOptions options, ModelConfig config, Checkpoint source, Calibration calibration,
-            WorkDirectory work, MatrixMath math, QuantizerProgress progress) {
+            WorkDirectory work, QuantizerDevice device, MatrixMath math, QuantizerProgress progress) {
         this.options = options;
         this.config = config;
         this.weights = new ModelWeights(config, source);
         this.calibration = calibration;
         this.work = work;
+        this.device = device;
         this.math = math;
         this.progress = progress;
         tables = new TableQuantizer(options, config, math);
@@ -77,12 +80,10 @@ final class QuantizationRun {
         }
         int windowLen = calibration.windows().stream().mapToInt(window -> window.length).max().orElseThrow();
         try (CalibrationSet set = new CalibrationSet(config, calibration.windows(), work.path(), firstBlock);
-                BlockRunner reference = new BlockRunner(
-                        CpuBackend.create(Numerics.FLOAT32, options.threads(), options.kernels()), config,
+                BlockRunner reference = new BlockRunner(device.openReference(options), config,
                         new KvFormat(KvFormat.Kind.FLOAT32, config.headDim()), 0, windowLen);
-                BlockRunner quantized = new BlockRunner(
-                        CpuBackend.create(Numerics.QUANTIZED, options.threads(), options.kernels()), config,
-                        kvFormat(), BlockSmoothing.hadamardBlock(options, config), windowLen)) {
+                BlockRunner quantized = new BlockRunner(device.openQuantized(options), config, kvFormat(),
+                        BlockSmoothing.hadamardBlock(options, config), windowLen)) {
             if (firstBlock == 0) {
                 embed(set, embedding);
             }
@@ -94,8 +95,11 @@ final class QuantizationRun {
     }
 
     private void quantizeBlocks(int firstBlock, BlockQuantizer quantizer, CalibrationSet set, ProgressMeter meter) {
+        CompletableFuture<BlockWeights> next = readAhead(firstBlock);
         for (int layer = firstBlock; layer < config.nLayers(); layer++) {
-            QuantizedBlock block = quantizer.quantize(layer, weights.block(layer));
+            BlockWeights original = arrived(next);
+            next = readAhead(layer + 1);
+            QuantizedBlock block = quantizer.quantize(layer, original);
             if (set != null) {
                 set.force();
             }
@@ -106,6 +110,19 @@ final class QuantizationRun {
             }
             meter.blockDone();
             tell(block.reports());
+        }
+    }
+
+    /** The next layer's weights are read while this one is quantized. */
+    private CompletableFuture<BlockWeights> readAhead(int layer) {
+        return layer < config.nLayers() ? CompletableFuture.supplyAsync(() -> weights.block(layer)) : null;
+    }
+
+    private static BlockWeights arrived(CompletableFuture<BlockWeights> weights) {
+        try {
+            return weights.join();
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : e;
         }
     }
 

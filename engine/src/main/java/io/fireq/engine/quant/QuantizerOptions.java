@@ -1,6 +1,7 @@
 package io.fireq.engine.quant;
 
 import io.fireq.engine.api.EngineOptions.CpuKernelChoice;
+import io.fireq.engine.api.EngineOptions.Device;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Objects;
@@ -21,12 +22,13 @@ import java.util.TreeSet;
  *                    {@code best}
  * @param paper       constants of profile {@code paper}
  * @param calibration what the model reads
- * @param threads     CPU threads; 0 takes all processors
+ * @param device      what it is computed on; {@link Device#AUTO} takes a GPU where there is one to use
+ * @param threads     CPU threads of the heavy work; 0 takes all processors, as simple loops over weights always do
  * @param kernels     the inner loops; with {@link CpuKernelChoice#PLAIN} every machine writes the same bytes
  */
 public record QuantizerOptions(Profile profile, int groupSize, int kvGroupSize, TableFormat embedding, TableFormat head,
-        Set<Part> parts, double damping, PaperConstants paper, CalibrationOptions calibration, int threads,
-        CpuKernelChoice kernels) {
+        Set<Part> parts, double damping, PaperConstants paper, CalibrationOptions calibration, Device device,
+        int threads, CpuKernelChoice kernels) {
 
     /** Formats of embedding and head. */
     public enum TableFormat {
@@ -42,6 +44,7 @@ public record QuantizerOptions(Profile profile, int groupSize, int kvGroupSize, 
         Objects.requireNonNull(profile, "profile");
         Objects.requireNonNull(paper, "paper");
         Objects.requireNonNull(calibration, "calibration");
+        Objects.requireNonNull(device, "device");
         Objects.requireNonNull(kernels, "kernels");
         // In a fixed order, so that equal options have equal texts.
         parts = Collections.unmodifiableSet(new TreeSet<>(parts));
@@ -99,6 +102,7 @@ public record QuantizerOptions(Profile profile, int groupSize, int kvGroupSize, 
         private double damping = 0.1;
         private PaperConstants paper = PaperConstants.DEFAULT;
         private CalibrationOptions calibration = CalibrationOptions.DEFAULT;
+        private Device device = Device.AUTO;
         private int threads;
         private CpuKernelChoice kernels = CpuKernelChoice.AUTO;
 
@@ -154,6 +158,11 @@ public record QuantizerOptions(Profile profile, int groupSize, int kvGroupSize, 
             return this;
         }
 
+        public Builder device(Device value) {
+            device = value;
+            return this;
+        }
+
         public Builder threads(int value) {
             threads = value;
             return this;
@@ -167,7 +176,7 @@ public record QuantizerOptions(Profile profile, int groupSize, int kvGroupSize, 
         /** @throws IllegalArgumentException for values that do not go together */
         public QuantizerOptions build() {
             return new QuantizerOptions(profile, groupSize, kvGroupSize, embedding, head, parts, damping, paper,
-                    calibration, threads, kernels);
+                    calibration, device, threads, kernels);
         }
     }
 }

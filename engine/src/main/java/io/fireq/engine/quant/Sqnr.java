@@ -20,12 +20,18 @@ public final class Sqnr {
         double[] signal = new double[matrix.n()];
         double[] noise = new double[matrix.n()];
         IntStream.range(0, matrix.n()).parallel().forEach(row -> {
-            for (int column = 0; column < matrix.k(); column++) {
+            float[] actual = new float[matrix.k()];
+            matrix.copyRow(row, actual);
+            double square = 0;
+            double squaredError = 0;
+            for (int column = 0; column < actual.length; column++) {
                 double value = wanted.get(row, column);
-                double error = value - matrix.get(row, column);
-                signal[row] += value * value;
-                noise[row] += error * error;
+                double error = value - actual[column];
+                square += value * value;
+                squaredError += error * error;
             }
+            signal[row] = square;
+            noise[row] = squaredError;
         });
         return decibels(sum(signal), sum(noise));
     }

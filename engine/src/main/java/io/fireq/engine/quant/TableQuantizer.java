@@ -38,10 +38,16 @@ final class TableQuantizer {
             case E4M3 -> E4m3RowQuantizer.quantize(name, table, n, k);
             case INT4 -> options.profile() == Profile.PAPER
                     ? new PaperRounding(math).quantize(name, table, n, k, options.groupSizeFor(k))
-                    : rounding().round(List.of(name), new float[][] {table}, k, null).get(0).matrix();
+                    : uncalibrated(name, table, k);
         };
         return piece(matrix, List.of(), report(matrix, format, Map.of(TensorReport.SQNR_DB,
                 Sqnr.decibels(table, matrix))));
+    }
+
+    private WeightMatrix uncalibrated(String name, float[] table, int k) {
+        try (Matrix weights = math.upload(table, k)) {
+            return rounding().round(List.of(name), List.of(weights), null).get(0).matrix();
+        }
     }
 
     /** The final norm alone: the head is the embedding. */
@@ -67,6 +73,23 @@ final class TableQuantizer {
         NormFolding.apply(norm, head);
         streams.quantized.inputNorm(norm);
         streams.reference.inputNorm(norm);
+        try (Moments moments = moments(streams, k); Matrix weights = math.upload(head, k)) {
+            double pull = options.has(Part.CORRECTION)
+                    ? new OutputCorrection(math).correct(List.of(weights), moments, OutputCorrection.Reference.INPUT)
+                    : Double.POSITIVE_INFINITY;
+            LayerRounding.Rounded rounded =
+                    rounding().round(List.of(LayerNames.HEAD), List.of(weights), moments).get(0);
+            Map<String, Double> measures = new TreeMap<>();
+            measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
+            measures.put(Measures.OUTPUT_SQNR_DB, rounded.outputSqnrDb());
+            measures.put(Measures.CLIP_SHARE, rounded.clipShare());
+            measures.put(Measures.CORRECTION_PULL, pull);
+            return piece(rounded.matrix(), List.of(normTensor(norm)),
+                    report(rounded.matrix(), TableFormat.INT4, measures));
+        }
+    }
+
+    private Moments moments(FinalStreams streams, int k) {
         Moments moments = new Moments(math, k, options.has(Part.CORRECTION) ? k : 0);
         CalibrationSet set = streams.set;
         float[] hidden = new float[set.windowLen() * k];
@@ -83,21 +106,7 @@ final class TableQuantizer {
             streams.reference.readNormed(target);
             moments.add(x, target, set.tokens(w), set.isHeldOut(w));
         }
-        float[][] matrices = {head};
-        double pull = Double.POSITIVE_INFINITY;
-        if (options.has(Part.CORRECTION)) {
-            OutputCorrection.Corrected corrected =
-                    new OutputCorrection(math).correct(matrices, moments, OutputCorrection.Reference.INPUT);
-            matrices = corrected.weights();
-            pull = corrected.pull();
-        }
-        LayerRounding.Rounded rounded = rounding().round(List.of(LayerNames.HEAD), matrices, k, moments).get(0);
-        Map<String, Double> measures = new TreeMap<>();
-        measures.put(TensorReport.SQNR_DB, rounded.sqnrDb());
-        measures.put(Measures.OUTPUT_SQNR_DB, rounded.outputSqnrDb());
-        measures.put(Measures.CLIP_SHARE, rounded.clipShare());
-        measures.put(Measures.CORRECTION_PULL, pull);
-        return piece(rounded.matrix(), List.of(normTensor(norm)), report(rounded.matrix(), TableFormat.INT4, measures));
+        return moments;
     }
 
     private LayerRounding rounding() {

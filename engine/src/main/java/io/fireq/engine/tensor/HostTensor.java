@@ -2,6 +2,8 @@ package io.fireq.engine.tensor;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.ShortBuffer;
 import java.util.Arrays;
 import java.util.List;
 
@@ -15,6 +17,8 @@ import java.util.List;
  * @param data  exactly {@code Π shape · dtype.bytes()} bytes, from index 0
  */
 public record HostTensor(String name, DType dtype, List<Integer> shape, ByteBuffer data) {
+
+    private static final int CHUNK = 1 << 18;
 
     public HostTensor {
         shape = List.copyOf(shape);
@@ -35,7 +39,8 @@ public record HostTensor(String name, DType dtype, List<Integer> shape, ByteBuff
     /** A float32 tensor that holds a copy of {@code values}. */
     public static HostTensor ofFloats(String name, List<Integer> shape, float[] values) {
         ByteBuffer data = ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        data.asFloatBuffer().put(values);
+        FloatBuffer floats = data.asFloatBuffer();
+        Chunks.forEach(values.length, CHUNK, (begin, end) -> floats.put(begin, values, begin, end - begin));
         return new HostTensor(name, DType.F32, shape, data);
     }
 
@@ -58,7 +63,7 @@ public record HostTensor(String name, DType dtype, List<Integer> shape, ByteBuff
     /** All elements as floats, in row-major order. */
     public float[] toFloats() {
         float[] values = new float[size()];
-        copyTo(0, values, 0, values.length);
+        Chunks.forEach(values.length, CHUNK, (begin, end) -> copyTo(begin, values, begin, end - begin));
         return values;
     }
 
@@ -66,6 +71,13 @@ public record HostTensor(String name, DType dtype, List<Integer> shape, ByteBuff
     public void copyTo(int from, float[] target, int offset, int count) {
         if (dtype == DType.F32) {
             data.slice(from * 4, count * 4).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(target, offset, count);
+            return;
+        }
+        if (dtype == DType.BF16) {
+            ShortBuffer codes = data.slice(from * 2, count * 2).order(ByteOrder.LITTLE_ENDIAN).asShortBuffer();
+            for (int i = 0; i < count; i++) {
+                target[offset + i] = Bf16.decode(codes.get(i));
+            }
             return;
         }
         for (int i = 0; i < count; i++) {

@@ -115,6 +115,17 @@ public record Int4Matrix(String name, int n, int k, int groupSize, ByteBuffer pa
     }
 
     @Override
+    public void copyRow(int row, float[] target) {
+        float[] table = new float[CODES];
+        for (int column = 0; column < k; column++) {
+            if (column % groupSize == 0) {
+                valueTable(row, column / groupSize, table, 0);
+            }
+            target[column] = rowScale[row] * table[code(row, column)];
+        }
+    }
+
+    @Override
     public long byteSize() {
         return packed.capacity() + scales.capacity() + 4L * n;
     }

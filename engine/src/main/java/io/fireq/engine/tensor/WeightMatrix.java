@@ -17,6 +17,13 @@ public sealed interface WeightMatrix permits Int4Matrix, E4m3Matrix, FloatMatrix
     /** The real value of one weight. */
     float get(int row, int column);
 
+    /** The real values of a row; {@code target} is {@code [k]}. */
+    default void copyRow(int row, float[] target) {
+        for (int column = 0; column < k(); column++) {
+            target[column] = get(row, column);
+        }
+    }
+
     /** Bytes that the stored form takes. */
     long byteSize();
 }

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -214,7 +215,8 @@ public final class QuantizedCheckpointWriter implements AutoCloseable {
 
     private void checksumFiles() throws IOException {
         try (Stream<Path> files = Files.list(work)) {
-            files.forEach(file -> checksums.put(file.getFileName().toString(), Sha256.ofFile(file)));
+            checksums.putAll(files.toList().parallelStream()
+                    .collect(Collectors.toMap(file -> file.getFileName().toString(), Sha256::ofFile)));
         }
     }
 

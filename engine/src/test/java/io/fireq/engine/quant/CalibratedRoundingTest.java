@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Rounding with known inputs: what counts is the error of the outputs, which the test works out by itself. */
@@ -19,8 +20,17 @@ class CalibratedRoundingTest {
     private static final int TOKENS = 3000;
     private static final int GROUP = 32;
 
-    private final MatrixMath math = CpuMatrixMath.create(2, CpuKernelChoice.AUTO);
     private final Random random = new Random(11);
+    private MatrixMath math;
+
+    MatrixMath openMath() {
+        return CpuMatrixMath.create(2, CpuKernelChoice.AUTO);
+    }
+
+    @BeforeEach
+    void open() {
+        math = openMath();
+    }
 
     @AfterEach
     void close() {
@@ -97,7 +107,7 @@ class CalibratedRoundingTest {
     void matrices_with_one_input_share_a_table() {
         float[] x = correlated();
         List<LayerRounding.Rounded> rounded = rounding(0.1, Part.NORMAL_LEVELS, Part.GPTQ).round(List.of("a", "b"),
-                matrices(gaussian(N * K, 0.05), gaussian(N * K, 0.5)), K, moments(x, null, 0));
+                matrices(gaussian(N * K, 0.05), gaussian(N * K, 0.5)), moments(x, null, 0));
         assertThat(rounded.get(0).matrix().values()).isEqualTo(rounded.get(1).matrix().values());
         assertThat(rounded).extracting(r -> r.matrix().name()).containsExactly("a", "b");
     }
@@ -127,7 +137,7 @@ class CalibratedRoundingTest {
         float[] x = gaussian(K, 1);
         Moments moments = new Moments(math, K, 0);
         moments.add(x, null, 1, false);
-        Int4Matrix rounded = rounding(0.1, Part.GPTQ, Part.REFINEMENT).round(List.of("w"), matrices(weights), K, moments)
+        Int4Matrix rounded = rounding(0.1, Part.GPTQ, Part.REFINEMENT).round(List.of("w"), matrices(weights), moments)
                 .get(0).matrix();
         requireFinite(rounded);
         assertThat(Sqnr.decibels(weights, rounded)).isGreaterThan(15);
@@ -170,19 +180,19 @@ class CalibratedRoundingTest {
     }
 
     private Int4Matrix round(float[] weights, float[] x, double damping, Part... parts) {
-        return rounding(damping, parts).round(List.of("w"), matrices(weights), K, moments(x, null, 0)).get(0).matrix();
+        return rounding(damping, parts).round(List.of("w"), matrices(weights), moments(x, null, 0)).get(0).matrix();
     }
 
-    private static float[][] matrices(float[]... weights) {
-        return weights;
+    private List<Matrix> matrices(float[]... weights) {
+        return Arrays.stream(weights).map(w -> math.upload(w, K)).toList();
     }
 
     private record Result(float[] weights, double pull) {}
 
     private Result correct(float[] weights, Moments moments, Reference reference) {
-        OutputCorrection.Corrected corrected =
-                new OutputCorrection(math).correct(matrices(weights), moments, reference);
-        return new Result(corrected.weights()[0], corrected.pull());
+        List<Matrix> corrected = matrices(weights);
+        double pull = new OutputCorrection(math).correct(corrected, moments, reference);
+        return new Result(math.download(corrected.get(0)), pull);
     }
 
     private LayerRounding rounding(double damping, Part... parts) {

@@ -165,9 +165,11 @@ class WeightRoundingTest {
     }
 
     private Int4Matrix searched(String name, float[] weights, int n, int k, int groupSize, CodeTable table) {
-        WeightRounding rounding = new WeightRounding(math, weights, n, k, groupSize, table.levels());
-        rounding.round(null);
-        return rounding.toMatrix(name);
+        try (Matrix matrix = math.upload(weights, k);
+                WeightRounding rounding = math.rounding(matrix, groupSize, table.levels())) {
+            rounding.round(null);
+            return rounding.toMatrix(name);
+        }
     }
 
     private static double sqnrDb(float[] weights, Int4Matrix matrix) {

@@ -11,6 +11,11 @@ import io.fireq.kernels.elementwise.RopeAppendKv;
 import io.fireq.kernels.elementwise.SiluMul;
 import io.fireq.kernels.gemm.Gemm;
 import io.fireq.kernels.gemm.PlainGemm;
+import io.fireq.kernels.linalg.F32Gemm;
+import io.fireq.kernels.linalg.GroupRounding;
+import io.fireq.kernels.linalg.InverseCholesky;
+import io.fireq.kernels.linalg.MatrixOps;
+import io.fireq.kernels.reference.FloatLayers;
 import io.fireq.kernels.sampling.SampleRows;
 import java.util.List;
 import java.util.stream.Stream;
@@ -23,7 +28,9 @@ public final class KernelManifest {
     public static List<KernelSpec> kernels() {
         return Stream.of(EmbeddingGather.specs(), RmsNormQuantize.specs(), QuantizeRows.specs(), SiluMul.specs(),
                         RopeAppendKv.specs(), SampleRows.specs(), PlainGemm.specs(), Gemm.specs(),
-                        PlainPagedAttention.specs(), Fp8PrefillAttention.specs(), Int4KvDecodeAttention.specs())
+                        PlainPagedAttention.specs(), Fp8PrefillAttention.specs(), Int4KvDecodeAttention.specs(),
+                        F32Gemm.specs(), InverseCholesky.specs(), MatrixOps.specs(), GroupRounding.specs(),
+                        FloatLayers.specs())
                 .flatMap(List::stream)
                 .toList();
     }

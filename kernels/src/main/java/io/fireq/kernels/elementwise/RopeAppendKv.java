@@ -37,7 +37,7 @@ public final class RopeAppendKv {
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
             ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, FLOAT);
     private final KernelArgs plainArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
-            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT);
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT, INT, FLOAT);
 
     public RopeAppendKv(CudaContext context) {
         specs().forEach(spec -> kernels.put(spec, context.kernel(spec)));
@@ -67,8 +67,7 @@ public final class RopeAppendKv {
                 KernelConfig.empty().with("THREADS", THREADS).with("SYMMETRIC", symmetric), true);
     }
 
-    /** Whether Q and K of this cache can be turned by a Hadamard matrix. */
-    public static boolean canTurn(PagedKvLayout layout) {
+    private static boolean isFast(PagedKvLayout layout) {
         return layout.groups() == 1 && Arrays.stream(HEAD_DIMS).anyMatch(dim -> dim == layout.headDim());
     }
 
@@ -91,8 +90,8 @@ public final class RopeAppendKv {
             int nHeads, PagedKv cache, DeviceBuffer query, DeviceBuffer queryScale) {
         PagedKvLayout layout = cache.layout();
         int headDim = layout.headDim();
-        boolean isFast = canTurn(layout);
-        requireShape(layout, nHeads, hadamardBlock, isFast);
+        boolean isFast = isFast(layout);
+        requireShape(layout, nHeads, hadamardBlock);
         KernelArgs a = isFast ? args : plainArgs;
         long width = (nHeads + 2L * layout.nKvHeads()) * headDim;
         a.set(0, qkv.require(NAME, "qkv [nTokens, (nHeads + 2·nKvHeads)·headDim]", nTokens * width, 2));
@@ -108,14 +107,15 @@ public final class RopeAppendKv {
         a.set(7, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
         a.set(8, cache.kCodes()).set(9, cache.kParams()).set(10, cache.vCodes()).set(11, cache.vParams());
         a.set(12, nHeads).set(13, layout.nKvHeads());
+        float factor = hadamardBlock == 0 ? 1 : (float) (1 / Math.sqrt(hadamardBlock));
         LaunchShape shape = LaunchShape.of(nTokens, THREADS).overlapping();
         if (isFast) {
             shape = shape.grid(nTokens, ctasPerToken(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), 1);
-            a.set(14, layout.kvBlockSize()).set(15, hadamardBlock);
-            a.set(16, hadamardBlock == 0 ? 1f : (float) (1 / Math.sqrt(hadamardBlock)));
+            a.set(14, layout.kvBlockSize()).set(15, hadamardBlock).set(16, factor);
             kernels.get(spec(headDim, symmetric)).launch(stream, shape, a);
         } else {
-            a.set(14, headDim).set(15, layout.groupSize()).set(16, layout.kvBlockSize());
+            a.set(14, headDim).set(15, layout.groupSize()).set(16, layout.kvBlockSize())
+                    .set(17, hadamardBlock).set(18, factor);
             kernels.get(plainSpec(symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
         }
     }
@@ -126,7 +126,7 @@ public final class RopeAppendKv {
         return nTokens < 2 * nSms ? (nHeads + headsPerCta - 1) / headsPerCta : 1;
     }
 
-    private void requireShape(PagedKvLayout layout, int nHeads, int hadamardBlock, boolean isFast) {
+    private void requireShape(PagedKvLayout layout, int nHeads, int hadamardBlock) {
         int headDim = layout.headDim();
         if (nHeads % layout.nKvHeads() != 0 || headDim % 2 != 0 || plainSmemBytes(headDim) > maxSmemBytes) {
             throw new IllegalArgumentException(("%s: nHeads=%d nKvHeads=%d headDim=%d; required nHeads a multiple of "
@@ -134,11 +134,11 @@ public final class RopeAppendKv {
                     maxSmemBytes / (WARPS * Float.BYTES)));
         }
         boolean isBlock = hadamardBlock == 0
-                || isFast && Integer.bitCount(hadamardBlock) == 1 && hadamardBlock >= 2 && hadamardBlock <= headDim;
+                || hadamardBlock >= 2 && Integer.bitCount(hadamardBlock) == 1 && headDim % hadamardBlock == 0;
         if (!isBlock) {
-            throw new IllegalArgumentException(("%s: hadamardBlock=%d with headDim=%d in %d groups; required 0, or a power "
-                    + "of two from 2 to headDim with headDim 64 or 128 in one group")
-                            .formatted(NAME, hadamardBlock, headDim, layout.groups()));
+            throw new IllegalArgumentException(
+                    "%s: hadamardBlock=%d with headDim=%d; required 0, or a power of two from 2 on that divides headDim"
+                            .formatted(NAME, hadamardBlock, headDim));
         }
     }
 

@@ -30,7 +30,10 @@ class RopeAppendKvGpuTest {
         "6,  3, 1, 128, 128, 16, false, false, 2",
         "3,  8, 4, 8,   8,   4,  false, false, 0",
         "4,  4, 2, 6,   3,   5,  false, true,  0",
+        "3,  8, 4, 8,   8,   4,  false, true,  8",
+        "4,  4, 2, 12,  6,   5,  false, true,  4",
         "2,  3, 1, 256, 64,  16, true,  false, 0",
+        "2,  3, 1, 256, 64,  16, true,  true,  256",
     })
     void equals_the_oracle_bit_for_bit(int nTokens, int nHeads, int nKvHeads, int headDim, int groupSize,
             int kvBlockSize, boolean symmetric, boolean smoothed, int hadamardBlock) {

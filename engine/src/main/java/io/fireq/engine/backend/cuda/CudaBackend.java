@@ -9,6 +9,9 @@ import io.fireq.engine.backend.Hardware;
 import io.fireq.engine.backend.KvCacheSpec;
 import io.fireq.engine.backend.Stopwatch;
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.tensor.Bf16;
+import io.fireq.engine.tensor.Chunks;
+import io.fireq.engine.tensor.E4m3;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.kernels.DeviceException;
 import io.fireq.kernels.bench.LaunchTimer;
@@ -43,6 +46,8 @@ import org.slf4j.LoggerFactory;
  */
 public final class CudaBackend implements Backend {
     private static final Logger LOG = LoggerFactory.getLogger(CudaBackend.class);
+    /** Activations that a thread converts at a time. */
+    private static final int HOST_CHUNK = 1 << 15;
 
     private final CudaContext context;
     private final boolean graphsWanted;
@@ -70,6 +75,7 @@ public final class CudaBackend implements Backend {
     private KvCacheSpec slotsCheckedFor;
     private KvCacheSpec tablesCheckedFor;
     private CudaLogits logits;
+    private HostTransfer transfer;
     private boolean closed;
 
     private CudaBackend(CudaContext context, boolean graphsWanted) {
@@ -162,6 +168,23 @@ public final class CudaBackend implements Backend {
             weights.free(loaded.linear());
         }
         return prepared;
+    }
+
+    @Override
+    public void free(Weight weight) {
+        enter();
+        flush();
+        stream.synchronize();
+        CudaWeight freed = (CudaWeight) weight;
+        if (freed.gemm() != null) {
+            linearLayers.free(freed.gemm());
+        }
+        if (freed.linear() != null) {
+            weights.free(freed.linear());
+        }
+        if (freed.table() != null) {
+            memory.free(freed.table());
+        }
     }
 
     @Override
@@ -373,6 +396,53 @@ public final class CudaBackend implements Backend {
         }
         logits = new CudaLogits(outputs, nLogits, batch.samplers().length, weight.n());
         return logits;
+    }
+
+    @Override
+    public void read(Rows rows, int nRows, float[] target) {
+        enter();
+        flush();
+        transfer().download(((CudaRows) rows).values(), (long) nRows * rows.width(), Short.BYTES, (from, count, chunk) ->
+                Chunks.forEach(count, HOST_CHUNK, (begin, end) -> {
+                    for (int i = begin; i < end; i++) {
+                        target[(int) from + i] = Bf16.decode(chunk.getShort(i * Short.BYTES));
+                    }
+                }));
+    }
+
+    @Override
+    public void read(QuantizedRows rows, int nRows, float[] target) {
+        enter();
+        flush();
+        CudaQuantizedRows source = (CudaQuantizedRows) rows;
+        float[] scales = new float[nRows * rows.groups()];
+        transfer().download(source.scales(), scales);
+        int groupSize = rows.width() / rows.groups();
+        transfer().download(source.codes(), (long) nRows * rows.width(), 1, (from, count, chunk) ->
+                Chunks.forEach(count, HOST_CHUNK, (begin, end) -> {
+                    for (int i = begin; i < end; i++) {
+                        target[(int) from + i] = scales[((int) from + i) / groupSize] * E4m3.decode(chunk.get(i));
+                    }
+                }));
+    }
+
+    @Override
+    public void write(float[] source, int nRows, Rows rows) {
+        enter();
+        flush();
+        staging.upload(((CudaRows) rows).values(), 0, (long) nRows * rows.width(), Short.BYTES, (from, count, chunk) ->
+                Chunks.forEach(count, HOST_CHUNK, (begin, end) -> {
+                    for (int i = begin; i < end; i++) {
+                        chunk.putShort(i * Short.BYTES, Bf16.encode(source[(int) from + i]));
+                    }
+                }));
+    }
+
+    private HostTransfer transfer() {
+        if (transfer == null) {
+            transfer = own(new HostTransfer(context, stream));
+        }
+        return transfer;
     }
 
     /** Decode graphs recorded so far. */

@@ -25,6 +25,15 @@ public final class CudaBackendProvider implements BackendProvider {
         this.probe = probe;
     }
 
+    /** Why there is no GPU to compute on, in a clause; empty if there is one. */
+    public static Optional<String> whyNoGpu() {
+        return whyNot(CudaProbe.probe(0, MIN_FREE_BYTES));
+    }
+
+    private static Optional<String> whyNot(CudaProbe answer) {
+        return answer.device().isPresent() ? Optional.empty() : Optional.of(answer.reason());
+    }
+
     @Override
     public String name() {
         return "cuda";
@@ -35,8 +44,7 @@ public final class CudaBackendProvider implements BackendProvider {
         if (options.numerics() == Numerics.FLOAT32) {
             return Optional.of("FLOAT32 numerics run on the CPU only; the GPU runs QUANTIZED numerics");
         }
-        CudaProbe answer = probe.get();
-        return answer.device().isPresent() ? Optional.empty() : Optional.of(answer.reason());
+        return whyNot(probe.get());
     }
 
     @Override

@@ -36,6 +36,12 @@ final class LinearLayers implements AutoCloseable {
         return gemm.plainReason().isPresent() ? weight : weight.with(gemm, !gemm.ownsItsData());
     }
 
+    /** Frees what {@link #prepare} made; nothing queued may use it. */
+    void free(GemmWeight weight) {
+        prepared.remove(weight);
+        weight.close();
+    }
+
     /** Queues a layer with a bf16 result. */
     void launch(DeviceBuffer x, DeviceBuffer xScale, int m, CudaWeight weight, Backend.Epilogue epilogue,
             DeviceBuffer out) {

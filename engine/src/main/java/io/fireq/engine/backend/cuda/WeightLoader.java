@@ -52,12 +52,14 @@ final class WeightLoader {
         };
     }
 
-    /** Frees the checkpoint order of a weight that is kept in another. */
+    /** Frees the checkpoint order of a weight, such as one that is kept in another. */
     void free(LinearWeight weight) {
         memory.free(weight.codes());
-        memory.free(weight.groupScales());
         memory.free(weight.rowScales());
-        memory.free(weight.values());
+        if (weight.bits() == 4) {
+            memory.free(weight.groupScales());
+            memory.free(weight.values());
+        }
     }
 
     /** Chooses the storage and checks that the blocks can be stacked. */

@@ -1,5 +1,6 @@
 package io.fireq.engine.backend.cuda;
 
+import io.fireq.engine.tensor.Chunks;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaEvent;
 import io.fireq.kernels.cuda.CudaStream;
@@ -7,6 +8,7 @@ import io.fireq.kernels.cuda.DeviceBuffer;
 import io.fireq.kernels.cuda.PinnedBuffer;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 
 /**
  * Copies weights from where they are mapped to the device through two pinned buffers: one is filled while the other is
@@ -14,6 +16,8 @@ import java.nio.ByteOrder;
  */
 final class WeightStaging implements AutoCloseable {
     private static final int CHUNK_BYTES = 8 << 20;
+    /** Floats that a thread copies at a time. */
+    private static final int PIECE = 1 << 17;
 
     private final CudaStream stream;
     private final PinnedBuffer[] chunks = new PinnedBuffer[2];
@@ -42,8 +46,15 @@ final class WeightStaging implements AutoCloseable {
 
     /** Queues the copy of floats. */
     void upload(DeviceBuffer target, long offset, float[] source) {
-        upload(target, offset, source.length, Float.BYTES,
-                (from, count, chunk) -> chunk.asFloatBuffer().put(source, (int) from, count));
+        upload(target, offset, source, 0, source.length);
+    }
+
+    /** Queues the copy of {@code count} floats from {@code first} on; all processors fill the buffers. */
+    void upload(DeviceBuffer target, long offset, float[] source, int first, int count) {
+        upload(target, offset, count, Float.BYTES, (from, part, chunk) -> {
+            FloatBuffer floats = chunk.asFloatBuffer();
+            Chunks.forEach(part, PIECE, (begin, end) -> floats.put(begin, source, first + (int) from + begin, end - begin));
+        });
     }
 
     /** Queues the copy of elements that are made on the way. */

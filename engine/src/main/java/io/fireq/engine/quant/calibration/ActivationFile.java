@@ -2,6 +2,7 @@ package io.fireq.engine.quant.calibration;
 
 import io.fireq.engine.api.FireqException;
 import io.fireq.engine.tensor.Bf16;
+import io.fireq.engine.tensor.Chunks;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -16,6 +17,9 @@ import java.nio.file.StandardOpenOption;
  * <p>One thread.
  */
 public final class ActivationFile implements AutoCloseable {
+    /** Values that a thread converts and moves at a time. */
+    private static final int CHUNK = 1 << 17;
+
     private final Path path;
     private final FileChannel channel;
     private final Format format;
@@ -39,7 +43,7 @@ public final class ActivationFile implements AutoCloseable {
         this.path = path;
         this.format = format;
         this.windowSize = windowSize;
-        this.buffer = ByteBuffer.allocate(Math.multiplyExact(windowSize, format.bytes)).order(ByteOrder.LITTLE_ENDIAN);
+        this.buffer = ByteBuffer.allocateDirect(Math.multiplyExact(windowSize, format.bytes)).order(ByteOrder.LITTLE_ENDIAN);
         try {
             channel = FileChannel.open(path, options);
         } catch (IOException e) {
@@ -57,6 +61,15 @@ public final class ActivationFile implements AutoCloseable {
                 StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.READ, StandardOpenOption.WRITE);
     }
 
+    /**
+     * Takes a file for values that are written before they are read, and that nobody needs afterwards. What it held stays
+     * where it is until it is written over: to give a large file's memory back costs more than the work it is for.
+     */
+    public static ActivationFile scratch(Path path, Format format, int windowSize) {
+        return new ActivationFile(path, format, windowSize, StandardOpenOption.CREATE, StandardOpenOption.READ,
+                StandardOpenOption.WRITE);
+    }
+
     /** Opens a complete file for reading. */
     public static ActivationFile open(Path path, Format format, int windowSize) {
         return new ActivationFile(path, format, windowSize, StandardOpenOption.READ);
@@ -69,43 +82,52 @@ public final class ActivationFile implements AutoCloseable {
 
     /** Writes the first {@code count} values of a window. */
     public void write(int window, float[] values, int count) {
-        buffer.clear();
-        for (int i = 0; i < count; i++) {
-            if (format == Format.BF16) {
-                buffer.putShort(Bf16.encode(values[i]));
-            } else {
-                buffer.putFloat(values[i]);
+        Chunks.forEach(count, CHUNK, (begin, end) -> {
+            ByteBuffer bytes = bytes(begin, end);
+            for (int i = begin; i < end; i++) {
+                if (format == Format.BF16) {
+                    bytes.putShort(Bf16.encode(values[i]));
+                } else {
+                    bytes.putFloat(values[i]);
+                }
             }
-        }
-        buffer.flip();
-        try {
-            for (long at = offset(window); buffer.hasRemaining();) {
-                at += channel.write(buffer, at);
+            bytes.flip();
+            try {
+                for (long at = offset(window) + (long) begin * format.bytes; bytes.hasRemaining();) {
+                    at += channel.write(bytes, at);
+                }
+            } catch (IOException e) {
+                throw failed(e);
             }
-        } catch (IOException e) {
-            throw failed(e);
-        }
+        });
     }
 
     /** Reads the first {@code count} values of a window. */
     public void read(int window, float[] target, int count) {
-        buffer.clear().limit(count * format.bytes);
-        try {
-            for (long at = offset(window); buffer.hasRemaining();) {
-                int n = channel.read(buffer, at);
-                if (n < 0) {
-                    throw new FireqException("Calibration activations %s: the file ends inside of window %d; delete its "
-                            .formatted(path, window) + "directory and quantize again");
+        Chunks.forEach(count, CHUNK, (begin, end) -> {
+            ByteBuffer bytes = bytes(begin, end);
+            try {
+                for (long at = offset(window) + (long) begin * format.bytes; bytes.hasRemaining();) {
+                    int n = channel.read(bytes, at);
+                    if (n < 0) {
+                        throw new FireqException("Calibration activations %s: the file ends inside of window %d; delete its "
+                                .formatted(path, window) + "directory and quantize again");
+                    }
+                    at += n;
                 }
-                at += n;
+            } catch (IOException e) {
+                throw failed(e);
             }
-        } catch (IOException e) {
-            throw failed(e);
-        }
-        buffer.flip();
-        for (int i = 0; i < count; i++) {
-            target[i] = format == Format.BF16 ? Bf16.decode(buffer.getShort()) : buffer.getFloat();
-        }
+            bytes.flip();
+            for (int i = begin; i < end; i++) {
+                target[i] = format == Format.BF16 ? Bf16.decode(bytes.getShort()) : bytes.getFloat();
+            }
+        });
+    }
+
+    /** The part of the buffer for some values of a window. */
+    private ByteBuffer bytes(int begin, int end) {
+        return buffer.slice(begin * format.bytes, (end - begin) * format.bytes).order(ByteOrder.LITTLE_ENDIAN);
     }
 
     private long offset(int window) {

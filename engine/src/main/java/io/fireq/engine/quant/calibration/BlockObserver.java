@@ -3,6 +3,7 @@ package io.fireq.engine.quant.calibration;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.model.RotaryTable;
 import io.fireq.engine.quant.smoothing.Hadamard;
+import io.fireq.engine.tensor.Chunks;
 
 /**
  * Watches a decoder layer while windows pass through it: magnitudes of all channels, and samples of rotated Q and K, one
@@ -10,6 +11,7 @@ import io.fireq.engine.quant.smoothing.Hadamard;
  */
 public final class BlockObserver {
     private static final int SAMPLE_STEP = 8;
+    private static final int TOKENS = 16;
 
     private final ModelConfig config;
     private final RotaryTable rotary;
@@ -21,6 +23,7 @@ public final class BlockObserver {
     private final float[] normed;
     private final float[] attended;
     private final float[] gated;
+    private boolean takesSamples = true;
 
     /** What is told of each window, beside the magnitudes. */
     public interface InputListener {
@@ -44,6 +47,13 @@ public final class BlockObserver {
         normed = new float[windowLen * config.hiddenSize()];
         attended = new float[windowLen * Place.ATTENTION_OUTPUT.width(config)];
         gated = new float[windowLen * config.ffnSize()];
+    }
+
+    /** Leaves everything out but the largest magnitudes. */
+    public BlockObserver magnitudesOnly() {
+        takesSamples = false;
+        observation.largestOnly();
+        return this;
     }
 
     /**
@@ -86,34 +96,43 @@ public final class BlockObserver {
         int keySize = Place.KEY.width(config);
         int stride = querySize + 2 * keySize;
         observation.add(Place.VALUE, qkv, querySize + keySize, stride, nTokens);
-        for (int t = 0; t < nTokens; t++) {
-            addKeyPairs(t * stride + querySize);
-            for (int head = 0; head < config.nHeads() + config.nKvHeads(); head++) {
-                rotate(t * stride + head * config.headDim(), t);
+        addKeyPairs(querySize, stride, nTokens);
+        Chunks.forEach(nTokens, TOKENS, (begin, end) -> {
+            for (int t = begin; t < end; t++) {
+                for (int head = 0; head < config.nHeads() + config.nKvHeads(); head++) {
+                    rotate(t * stride + head * config.headDim(), t);
+                }
             }
-            if (t % SAMPLE_STEP == 0) {
-                samples.add(qkv, t * stride);
-            }
-            for (int head = 0; head < config.nHeads(); head++) {
-                smooth(t * stride + head * config.headDim(), head / (config.nHeads() / config.nKvHeads()), false);
-            }
-            for (int head = 0; head < config.nKvHeads(); head++) {
-                smooth(t * stride + querySize + head * config.headDim(), head, true);
-            }
+        });
+        if (takesSamples) {
+            samples.add(qkv, stride, SAMPLE_STEP, nTokens);
         }
+        Chunks.forEach(nTokens, TOKENS, (begin, end) -> {
+            for (int t = begin; t < end; t++) {
+                for (int head = 0; head < config.nHeads(); head++) {
+                    smooth(t * stride + head * config.headDim(), head / (config.nHeads() / config.nKvHeads()), false);
+                }
+                for (int head = 0; head < config.nKvHeads(); head++) {
+                    smooth(t * stride + querySize + head * config.headDim(), head, true);
+                }
+            }
+        });
         observation.add(Place.QUERY, qkv, 0, stride, nTokens);
         observation.add(Place.KEY, qkv, querySize, stride, nTokens);
     }
 
-    private void addKeyPairs(int offset) {
-        int headDim = config.headDim();
-        for (int head = 0; head < config.nKvHeads(); head++) {
-            for (int i = head * headDim; i < head * headDim + headDim / 2; i++) {
-                float a = qkv[offset + i];
-                float b = qkv[offset + i + headDim / 2];
-                observation.addKeyPair(i, i + headDim / 2, (float) Math.sqrt((double) a * a + (double) b * b));
+    private void addKeyPairs(int offset, int stride, int nTokens) {
+        int half = config.headDim() / 2;
+        Chunks.forEach(config.nKvHeads() * half, 16, (begin, end) -> {
+            for (int pair = begin; pair < end; pair++) {
+                int i = pair / half * config.headDim() + pair % half;
+                for (int t = 0; t < nTokens; t++) {
+                    float a = qkv[offset + t * stride + i];
+                    float b = qkv[offset + t * stride + i + half];
+                    observation.addKeyPair(i, i + half, (float) Math.sqrt((double) a * a + (double) b * b));
+                }
             }
-        }
+        });
     }
 
     private void rotate(int at, int position) {

@@ -76,12 +76,40 @@ public final class BlockRunner implements AutoCloseable {
 
     /** Sets query, key and value, and what K is multiplied by after its rotation. */
     public void qkv(List<WeightMatrix> weights, float[] keySmooth) {
+        free(qkvWeight);
         qkvWeight = backend.weight(weights, Epilogue.NONE);
-        attention = backend.attention(new AttentionSpec(0, config.nHeads(), config.nKvHeads(), config.headDim(),
-                rotary.cos(), rotary.sin(), keySmooth, hadamardBlock));
+        attention = attention(keySmooth);
+    }
+
+    /** As {@link #qkv(List, float[])}, unquantized. */
+    public void floatQkv(List<float[]> weights, float[] keySmooth) {
+        free(qkvWeight);
+        qkvWeight = backend.floatWeight(weights, config.hiddenSize(), Epilogue.NONE);
+        attention = attention(keySmooth);
+    }
+
+    public void floatOutput(float[] weight) {
+        free(outputWeight);
+        outputWeight = backend.floatWeight(List.of(weight), config.nHeads() * config.headDim(), Epilogue.RESIDUAL_ADD);
+    }
+
+    public void floatGateUp(List<float[]> weights) {
+        free(gateUpWeight);
+        gateUpWeight = backend.floatWeight(weights, config.hiddenSize(), Epilogue.SILU_MUL);
+    }
+
+    public void floatDown(float[] weight) {
+        free(downWeight);
+        downWeight = backend.floatWeight(List.of(weight), config.ffnSize(), Epilogue.RESIDUAL_ADD);
+    }
+
+    private Backend.Attention attention(float[] keySmooth) {
+        return backend.attention(new AttentionSpec(0, config.nHeads(), config.nKvHeads(), config.headDim(), rotary.cos(),
+                rotary.sin(), keySmooth, hadamardBlock));
     }
 
     public void output(WeightMatrix weight) {
+        free(outputWeight);
         outputWeight = backend.weight(List.of(weight), Epilogue.RESIDUAL_ADD);
     }
 
@@ -91,11 +119,20 @@ public final class BlockRunner implements AutoCloseable {
     }
 
     public void gateUp(List<WeightMatrix> weights) {
+        free(gateUpWeight);
         gateUpWeight = backend.weight(weights, Epilogue.SILU_MUL);
     }
 
     public void down(WeightMatrix weight) {
+        free(downWeight);
         downWeight = backend.weight(List.of(weight), Epilogue.RESIDUAL_ADD);
+    }
+
+    /** A layer's weights give way to the next one's: memory holds one layer, not the model. */
+    private void free(Backend.Weight weight) {
+        if (weight != null) {
+            backend.free(weight);
+        }
     }
 
     /**

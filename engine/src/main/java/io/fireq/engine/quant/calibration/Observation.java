@@ -1,14 +1,18 @@
 package io.fireq.engine.quant.calibration;
 
 import io.fireq.engine.model.ModelConfig;
+import io.fireq.engine.tensor.Chunks;
 import java.util.EnumMap;
 import java.util.Map;
 
 /** Magnitudes of the channels of one decoder layer over the tokens that were watched. */
 public final class Observation {
+    private static final int CHANNELS = 128;
+
     private final Map<Place, float[]> largest = new EnumMap<>(Place.class);
     private final Map<Place, double[]> squares = new EnumMap<>(Place.class);
     private final float[] largestKeyPair;
+    private boolean countsSquares = true;
     private long tokens;
 
     Observation(ModelConfig config) {
@@ -29,7 +33,7 @@ public final class Observation {
         return largest.get(place).clone();
     }
 
-    /** Root mean square of each channel. */
+    /** Root mean square of each channel; zeros where it was left out. */
     public double[] rms(Place place) {
         double[] rms = squares.get(place).clone();
         for (int c = 0; c < rms.length; c++) {
@@ -50,17 +54,37 @@ public final class Observation {
         tokens += count;
     }
 
+    /** Leaves root mean squares out. */
+    void largestOnly() {
+        countsSquares = false;
+    }
+
     /** Adds {@code [nTokens, stride]} from {@code offset} on; values that are not finite are no magnitudes. */
     void add(Place place, float[] values, int offset, int stride, int nTokens) {
         float[] max = largest.get(place);
         double[] sums = squares.get(place);
-        for (int t = 0; t < nTokens; t++) {
-            for (int c = 0; c < max.length; c++) {
-                float value = values[offset + t * stride + c];
-                if (Float.isFinite(value)) {
-                    max[c] = Math.max(max[c], Math.abs(value));
-                    sums[c] += (double) value * value;
+        Chunks.forEach(max.length, CHANNELS, (begin, end) -> { // a channel's sum is in the order of the tokens
+            for (int t = 0; t < nTokens; t++) {
+                addLargest(values, offset + t * stride, begin, end, max);
+                if (countsSquares) {
+                    addSquares(values, offset + t * stride, begin, end, sums);
                 }
+            }
+        });
+    }
+
+    private static void addLargest(float[] values, int at, int begin, int end, float[] max) {
+        for (int c = begin; c < end; c++) {
+            float magnitude = Math.abs(values[at + c]);
+            max[c] = magnitude <= Float.MAX_VALUE ? Math.max(max[c], magnitude) : max[c];
+        }
+    }
+
+    private static void addSquares(float[] values, int at, int begin, int end, double[] sums) {
+        for (int c = begin; c < end; c++) {
+            float value = values[at + c];
+            if (Float.isFinite(value)) {
+                sums[c] += (double) value * value;
             }
         }
     }

@@ -1,9 +1,13 @@
 package io.fireq.engine.quant.smoothing;
 
+import io.fireq.engine.tensor.Chunks;
+
 /** How large a channel's scale should be. */
 public final class ChannelScales {
     /** Largest ratio of a scale to the typical one: a channel that is nearly dead must not blow up its partner. */
     private static final double MAX_RATIO = 1e4;
+
+    private static final int COLUMNS = 128;
 
     private ChannelScales() {}
 
@@ -44,9 +48,13 @@ public final class ChannelScales {
         double[] sums = new double[k];
         int rows = 0;
         for (float[] w : matrices) {
-            for (int i = 0; i < w.length; i++) {
-                sums[i % k] += Math.abs(w[i]);
-            }
+            Chunks.forEach(k, COLUMNS, (begin, end) -> { // a column's sum is in the order of its rows
+                for (int row = 0; row < w.length; row += k) {
+                    for (int j = begin; j < end; j++) {
+                        sums[j] += Math.abs(w[row + j]);
+                    }
+                }
+            });
             rows += w.length / k;
         }
         double[] scales = new double[k];

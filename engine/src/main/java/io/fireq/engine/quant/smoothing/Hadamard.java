@@ -1,5 +1,7 @@
 package io.fireq.engine.quant.smoothing;
 
+import io.fireq.engine.tensor.Chunks;
+
 /** The orthonormal Walsh-Hadamard transform in double. */
 public final class Hadamard {
     private Hadamard() {}
@@ -29,29 +31,33 @@ public final class Hadamard {
 
     /** Transforms each row of {@code w [n, k]}. */
     static void applyToRows(float[] w, int k, int block) {
-        double[] row = new double[k];
-        for (int at = 0; at < w.length; at += k) {
-            for (int j = 0; j < k; j++) {
-                row[j] = w[at + j];
+        Chunks.forEach(w.length / k, 32, (begin, end) -> {
+            double[] row = new double[k];
+            for (int at = begin * k; at < end * k; at += k) {
+                for (int j = 0; j < k; j++) {
+                    row[j] = w[at + j];
+                }
+                apply(row, block);
+                for (int j = 0; j < k; j++) {
+                    w[at + j] = (float) row[j];
+                }
             }
-            apply(row, block);
-            for (int j = 0; j < k; j++) {
-                w[at + j] = (float) row[j];
-            }
-        }
+        });
     }
 
     /** Transforms each column of {@code w [n, k]}. */
     static void applyToColumns(float[] w, int k, int block) {
-        double[] column = new double[w.length / k];
-        for (int j = 0; j < k; j++) {
-            for (int i = 0; i < column.length; i++) {
-                column[i] = w[i * k + j];
+        Chunks.forEach(k, 32, (begin, end) -> {
+            double[] column = new double[w.length / k];
+            for (int j = begin; j < end; j++) {
+                for (int i = 0; i < column.length; i++) {
+                    column[i] = w[i * k + j];
+                }
+                apply(column, block);
+                for (int i = 0; i < column.length; i++) {
+                    w[i * k + j] = (float) column[i];
+                }
             }
-            apply(column, block);
-            for (int i = 0; i < column.length; i++) {
-                w[i * k + j] = (float) column[i];
-            }
-        }
+        });
     }
 }

@@ -17,4 +17,4 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @Inherited
 @Tag("gpu")
 @ExtendWith(GpuCondition.class)
-@interface GpuTest {}
+public @interface GpuTest {}

@@ -57,7 +57,7 @@ class BlockObserverTest {
         for (int i = 0; i < row.length; i++) {
             row[i] = i >= 64 && i % 8 < 2 ? (i % 8 == 0 ? -8 : 7.5f) : 0; // -8 .. 7.5 is a step of 1
         }
-        samples.add(row, 0);
+        samples.add(row, row.length, 1, 1);
         double[] ones = new double[32];
         Arrays.fill(ones, 1);
         assertThat(samples.scoreError(ones, 0, 8)).isZero();
@@ -77,7 +77,7 @@ class BlockObserverTest {
                     qkv[i] /= 40;
                 }
             }
-            samples.add(qkv, 0);
+            samples.add(qkv, qkv.length, 1, 1);
         }
         return samples;
     }
