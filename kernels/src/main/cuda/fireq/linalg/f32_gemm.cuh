@@ -21,7 +21,7 @@
  *            aligned addresses (launcher picks VECTOR); c overlaps neither a nor b
  * Not for    serving: the tensor cores' formats are faster and precise enough there
  * Launcher   io.fireq.kernels.linalg.F32Gemm      Oracle  io.fireq.kernels.linalg.MatrixOracle
- * Notes      docs/performance/0010-quantizing-8b.md
+ * Notes      docs/performance/0007-quantizing-8b.md
  */
 #pragma once
 

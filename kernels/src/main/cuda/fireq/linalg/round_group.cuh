@@ -28,7 +28,7 @@
  * Requires   group_size divides k; the warps' shared memory fits (launcher checks)
  * Not for    serving
  * Launcher   io.fireq.kernels.linalg.GroupRounding      Oracle  io.fireq.kernels.linalg.GroupRoundingOracle
- * Notes      docs/performance/0010-quantizing-8b.md
+ * Notes      docs/performance/0007-quantizing-8b.md
  */
 #pragma once
 
