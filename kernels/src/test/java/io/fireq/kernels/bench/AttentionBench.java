@@ -52,36 +52,43 @@ final class AttentionBench implements AutoCloseable {
             System.out.printf("%s, %d SMs; n_heads=%d n_kv_heads=%d kv_block_size=%d%n", bench.context.device().describe(),
                     bench.context.device().nSms(), N_HEADS, N_KV_HEADS, KV_BLOCK_SIZE);
             if (args.length > 1) {
-                int[] shape = Arrays.stream(args).skip(1).mapToInt(Integer::parseInt).toArray();
-                if (args[0].equals("prefill")) {
-                    bench.prefill(shape[0], shape[1], shape[2], shape.length > 3 ? shape[3] : 0);
-                } else {
-                    bench.decode(shape[0], shape[1], shape[2]);
-                }
-                args = new String[] {""};
-            }
-            if (args.length == 0 || args[0].equals("prefill")) {
-                for (int headDim : new int[] {128, 64}) {
-                    for (int[] shape : new int[][] {{16, 1024}, {1, 2048}, {4, 4096}, {1, 8192}, {1, 32768}}) {
-                        bench.prefill(headDim, shape[0], shape[1], 0);
-                    }
-                    bench.prefill(headDim, 1, 512, 8192 - 512);
-                }
-            }
-            if (args.length == 0 || args[0].equals("decode")) {
-                for (int headDim : new int[] {128, 64}) {
-                    for (int nSeqs : new int[] {1, 16, 64}) {
-                        for (int kvLen : new int[] {1024, 4096}) {
-                            bench.decode(headDim, nSeqs, kvLen);
-                        }
-                    }
-                }
-                bench.decode(128, 1, 131_072);
+                bench.one(args[0], Arrays.stream(args).skip(1).mapToInt(Integer::parseInt).toArray());
+            } else {
+                bench.all(args.length == 0 ? "prefill and decode" : args[0]);
             }
             failed = bench.failed;
         }
         if (failed) {
             System.exit(1);
+        }
+    }
+
+    private void one(String what, int[] shape) {
+        if (what.equals("prefill")) {
+            prefill(shape[0], shape[1], shape[2], shape.length > 3 ? shape[3] : 0);
+        } else {
+            decode(shape[0], shape[1], shape[2]);
+        }
+    }
+
+    private void all(String what) {
+        if (what.contains("prefill")) {
+            for (int headDim : new int[] {128, 64}) {
+                for (int[] shape : new int[][] {{16, 1024}, {1, 2048}, {4, 4096}, {1, 8192}, {1, 32768}}) {
+                    prefill(headDim, shape[0], shape[1], 0);
+                }
+                prefill(headDim, 1, 512, 8192 - 512);
+            }
+        }
+        if (what.contains("decode")) {
+            for (int headDim : new int[] {128, 64}) {
+                for (int nSeqs : new int[] {1, 16, 64}) {
+                    for (int kvLen : new int[] {1024, 4096}) {
+                        decode(headDim, nSeqs, kvLen);
+                    }
+                }
+            }
+            decode(128, 1, 131_072);
         }
     }
 
