@@ -79,7 +79,7 @@ class FireqFailureAnalysisTest {
     @CsvSource({
         "fireq.threads=-1, threads is -1; it must be 0 or more",
         "fireq.max-model-len=-5, max-model-len is -5; it must be 0 or more",
-        "fireq.max-running=0, max-running is 0; it must be 1 or more",
+        "fireq.max-running=-1, max-running is -1; it must be 0 or more",
         "fireq.generation.temperature=-1, temperature is -1.0; it must be 0 or more",
         "fireq.generation.top-p=1.5, top-p is 1.5; it must be above 0 and at most 1",
         "fireq.generation.max-output-tokens=0, max-output-tokens is 0; it must be 1 or more",
