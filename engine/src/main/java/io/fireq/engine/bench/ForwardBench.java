@@ -22,6 +22,9 @@ public final class ForwardBench {
     /** Until a decode step is recorded and its buffers have their size. */
     private static final int WARM_STEPS = 4;
     private static final double DEVICE_MILLIS = 100;
+    /** Steps, or time, after which the JVM has compiled what the host does in one. */
+    private static final int COMPILING_STEPS = 256;
+    private static final long COMPILING_NANOS = 500_000_000;
 
     private final LlamaModel model;
     private final Backend backend;
@@ -106,6 +109,7 @@ public final class ForwardBench {
      * that of the last step, computed again and again.
      */
     public Measurement decode(Workload workload, int nSteps) {
+        warmUpHost(workload);
         Steps steps = new Steps(workload, nSteps);
         while (!steps.isPrefilled(false)) {
             steps.next(true);
@@ -125,6 +129,16 @@ public final class ForwardBench {
         return new Measurement(Part.DECODE, "%dx%d".formatted(workload.nSeqs(), workload.promptLen()),
                 "%d at %d".formatted(workload.nSeqs(), workload.promptLen()), Timing.of(micros), 0, 0, workload.nSeqs(),
                 device.micros());
+    }
+
+    /** Steps of as many sequences, which take no more of the KV cache than the prompts will. */
+    private void warmUpHost(Workload workload) {
+        int nSteps = Math.min(COMPILING_STEPS, workload.promptLen());
+        Steps steps = new Steps(new Workload(workload.nSeqs(), 1), nSteps);
+        long start = System.nanoTime();
+        for (int i = 0; i < nSteps && System.nanoTime() - start < COMPILING_NANOS; i++) {
+            steps.next(false);
+        }
     }
 
     /** The engine's round over sequences of its own. */
