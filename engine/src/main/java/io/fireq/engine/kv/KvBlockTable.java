@@ -20,9 +20,12 @@ public final class KvBlockTable {
         return blocks[index];
     }
 
-    /** A copy of the block numbers. */
-    public int[] toArray() {
-        return Arrays.copyOf(blocks, size);
+    /**
+     * The array behind, so that a step copies nothing: its first {@link #size} entries are the blocks. The caller must not
+     * change it, and only reads it before the table changes again.
+     */
+    public int[] blocks() {
+        return blocks;
     }
 
     void add(int kvBlock) {

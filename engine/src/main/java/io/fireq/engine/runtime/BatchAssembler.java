@@ -42,7 +42,7 @@ public final class BatchAssembler {
             }
             cuSeqlens[s + 1] = row;
             kvLens[s] = sequence.nComputed() + entry.nTokens();
-            blockTables[s] = sequence.blockTable().toArray();
+            blockTables[s] = sequence.blockTable().blocks();
             if (entry.samples()) {
                 samplers[nLogits] = samplerOf.apply(sequence);
                 logitRows[nLogits++] = row - 1;

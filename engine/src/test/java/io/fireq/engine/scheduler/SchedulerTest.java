@@ -126,7 +126,8 @@ class SchedulerTest {
     private static void assertBlocksAreConsistent(KvCacheManager kvCache, Set<Sequence> live) {
         Set<Integer> used = new HashSet<>();
         for (Sequence sequence : live) {
-            for (int kvBlock : sequence.blockTable().toArray()) {
+            for (int i = 0; i < sequence.blockTable().size(); i++) {
+                int kvBlock = sequence.blockTable().get(i);
                 assertThat(used.add(kvBlock)).as("block %d belongs to one sequence", kvBlock).isTrue();
             }
         }

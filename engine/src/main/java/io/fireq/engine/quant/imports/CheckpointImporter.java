@@ -9,6 +9,7 @@ import io.fireq.engine.quant.DataFreeQuantizer;
 import io.fireq.engine.quant.LayerNames;
 import io.fireq.engine.quant.QuantizerOptions.TableFormat;
 import io.fireq.engine.quant.Sqnr;
+import io.fireq.engine.quant.smoothing.Hadamard;
 import io.fireq.engine.tensor.E4m3Matrix;
 import io.fireq.engine.tensor.Int4Matrix;
 import io.fireq.engine.tensor.WeightMatrix;
@@ -91,8 +92,10 @@ public final class CheckpointImporter {
         facts.put("imported_from", foreign.method());
         facts.put("source_layout", layout.description());
         int groupSize = layout.groupSize() == -1 ? config.hiddenSize() : layout.groupSize();
-        return new QuantizationInfo(PROFILE, groupSize, new KvCache(KvCache.Kind.ASYMMETRIC, config.headDim(), 0), facts,
-                List.of(), Map.of());
+        // The cache is FireQ's own: K is mixed as profile best mixes it, which needs no calibration.
+        int block = Hadamard.largestBlock(config.headDim());
+        KvCache cache = new KvCache(KvCache.Kind.ASYMMETRIC, config.headDim(), block > 1 ? block : 0);
+        return new QuantizationInfo(PROFILE, groupSize, cache, facts, List.of(), Map.of());
     }
 
     /** Nothing that belongs to a linear layer is dropped unless it is known to be of no effect. */
