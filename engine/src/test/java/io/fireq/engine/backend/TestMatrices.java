@@ -32,7 +32,8 @@ public final class TestMatrices {
         random.nextBytes(packed);
         byte[] scales = new byte[n * (k / groupSize)];
         for (int i = 0; i < scales.length; i++) {
-            scales[i] = E4m3.encode((float) Math.exp(random.nextGaussian() * 2)); // subnormals to saturating products
+            float scale = (float) Math.exp(random.nextGaussian() * 2); // subnormals to saturating products
+            scales[i] = E4m3.encode(random.nextInt(4) == 0 ? -scale : scale);
         }
         return new Int4Matrix("int4", n, k, groupSize, direct(packed), direct(scales), rowScales(n, random), values);
     }

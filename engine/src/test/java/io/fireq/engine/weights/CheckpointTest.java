@@ -182,6 +182,26 @@ class CheckpointTest {
                 HostTensor.ofFloats("x.weight_values", List.of(8), Arrays.copyOf(infinite, 8))), 3, 8);
     }
 
+    @Test
+    void an_e4m3_code_that_is_no_number_is_refused_wherever_it_is() {
+        HostTensor rows = HostTensor.ofFloats("x.weight_row_scale", List.of(3), new float[] {1, 2, 3});
+        for (int at : new int[] {0, 7, 8, 17, 32}) {
+            for (int code : new int[] {0x7f, 0xff}) {
+                HostTensor weight = e4m3("x.weight_e4m3", 3, 11);
+                weight.data().put(at, (byte) code);
+                refused("the e4m3 code 0x%02x, which is NaN, at index %d".formatted(code, at), open(weight, rows), 3, 11);
+            }
+        }
+        HostTensor large = e4m3("x.weight_e4m3", 3, 11);
+        for (int i = 0; i < 33; i++) {
+            large.data().put(i, (byte) (i % 2 == 0 ? 0x7e : 0xfe));
+        }
+        assertThat(open(large, rows).linear("x", 3, 11).get(0, 0)).isEqualTo(448);
+        HostTensor scale = e4m3("x.weight_scale", 3, 2);
+        scale.data().put(5, (byte) 0x7f);
+        refused("'x.weight_scale' holds the e4m3 code 0x7f", open(u8("x.weight_packed", 3, 4), scale, rows), 3, 8);
+    }
+
     private static void refused(String problem, Checkpoint checkpoint, int n, int k) {
         try (checkpoint) {
             assertThat(formatError(() -> checkpoint.linear("x", n, k))).hasMessageContaining(problem);

@@ -101,8 +101,9 @@ public final class LinearFormat {
             return decodeInt4(layerName, n, k, source);
         }
         if (source.has(layerName + E4M3)) {
-            ByteBuffer codes = tensor(source, layerName + E4M3, DType.E4M3, n, k).data();
-            return new E4m3Matrix(layerName, n, k, codes, rowScale(layerName, n, source));
+            HostTensor codes = tensor(source, layerName + E4M3, DType.E4M3, n, k);
+            requireNumbers(codes, source);
+            return new E4m3Matrix(layerName, n, k, codes.data(), rowScale(layerName, n, source));
         }
         HostTensor plain = source.tensor(layerName + PLAIN);
         if (plain.dtype() == DType.E4M3 || plain.dtype() == DType.U8) {
@@ -125,6 +126,7 @@ public final class LinearFormat {
         }
         requireDtype(source, scales, DType.E4M3);
         requireShape(source, scales, n, groups);
+        requireNumbers(scales, source);
         float[] values = Int4Matrix.integers();
         if (source.has(layerName + VALUES)) {
             values = tensor(source, layerName + VALUES, DType.F32, Int4Matrix.CODES).toFloats();
@@ -138,6 +140,25 @@ public final class LinearFormat {
         float[] scales = tensor(source, layerName + ROW_SCALE, DType.F32, n).toFloats();
         requireFinite(layerName + ROW_SCALE, scales, source);
         return scales;
+    }
+
+    /** Two e4m3 codes are NaN, {@code S.1111.111}: eight bytes are looked at together. */
+    private static void requireNumbers(HostTensor e4m3, TensorSource source) {
+        ByteBuffer codes = whole(e4m3.data());
+        int at = 0;
+        for (; at + Long.BYTES <= codes.limit(); at += Long.BYTES) {
+            // Without signs only 0x7f carries into its highest bit when 1 is added.
+            if (((codes.getLong(at) & 0x7f7f7f7f7f7f7f7fL) + 0x0101010101010101L & 0x8080808080808080L) != 0) {
+                break;
+            }
+        }
+        for (; at < codes.limit(); at++) {
+            if ((codes.get(at) & 0x7f) == 0x7f) {
+                throw source.malformed(e4m3.name(),
+                        "'%s' holds the e4m3 code 0x%02x, which is NaN, at index %d; the file is damaged, or quantize the "
+                                .formatted(e4m3.name(), codes.get(at), at) + "model again");
+            }
+        }
     }
 
     private static void requireFinite(String name, float[] values, TensorSource source) {
