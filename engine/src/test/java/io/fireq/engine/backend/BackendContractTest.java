@@ -84,11 +84,6 @@ public abstract class BackendContractTest {
         return true;
     }
 
-    /** Whether the backend transforms Q and K in Hadamard blocks. */
-    protected boolean hasHadamard() {
-        return true;
-    }
-
     private void assumeHas(KvFormat.Kind kind) {
         assumeTrue(kind != KvFormat.Kind.FLOAT32 || hasFloat32(), "this backend has no FLOAT32 KV cache");
     }
@@ -423,7 +418,6 @@ public abstract class BackendContractTest {
     void attention_in_hadamard_blocks(KvFormat.Kind kind, int nHeads, int nKvHeads, int headDim, int groupSize,
             int hadamardBlock, boolean smooth) {
         assumeHas(kind);
-        assumeTrue(hasHadamard(), "this backend has no Hadamard transform yet");
         AttentionSpec spec = AttentionScenario.withHadamard(
                 AttentionScenario.spec(1, nHeads, nKvHeads, headDim, 60, smooth, SEED), hadamardBlock);
         AttentionScenario scenario = new AttentionScenario(spec, new KvFormat(kind, groupSize), 16,

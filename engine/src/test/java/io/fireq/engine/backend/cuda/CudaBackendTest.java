@@ -59,11 +59,6 @@ class CudaBackendTest extends BackendContractTest {
         return false;
     }
 
-    @Override
-    protected boolean hasHadamard() {
-        return false;
-    }
-
     @Test
     void refuses_what_only_the_cpu_computes() {
         assertThatThrownBy(() -> CudaBackend.open(Numerics.FLOAT32, false)).isInstanceOf(FireqException.class)
