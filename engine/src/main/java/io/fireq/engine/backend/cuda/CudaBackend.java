@@ -17,12 +17,9 @@ import io.fireq.kernels.DeviceException;
 import io.fireq.kernels.bench.LaunchTimer;
 import io.fireq.kernels.cuda.CudaContext;
 import io.fireq.kernels.cuda.CudaDevice;
-import io.fireq.kernels.cuda.CudaProbe;
 import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -51,8 +48,7 @@ public final class CudaBackend implements Backend {
 
     private final CudaContext context;
     private final boolean graphsWanted;
-    /** What to close, last first. */
-    private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+    private final DeviceResources resources;
     private final CudaStream stream;
     private final DeviceMemory memory;
     private final WeightStaging staging;
@@ -78,30 +74,26 @@ public final class CudaBackend implements Backend {
     private HostTransfer transfer;
     private boolean closed;
 
-    private CudaBackend(CudaContext context, boolean graphsWanted) {
-        this.context = context;
+    private CudaBackend(DeviceResources resources, boolean graphsWanted) {
+        this.resources = resources;
+        context = resources.context();
         this.graphsWanted = graphsWanted;
         currentThread = Thread.currentThread();
-        owned.push(context);
         try {
-            stream = own(context.newStream());
-            memory = own(new DeviceMemory(context));
-            staging = own(new WeightStaging(context, stream));
+            resources.own(this::reportLeaks);
+            stream = resources.own(context.newStream());
+            memory = resources.own(new DeviceMemory(context));
+            staging = resources.own(new WeightStaging(context, stream));
             weights = new WeightLoader(memory, staging);
-            graphs = own(new DecodeGraphs(stream));
-            inputs = own(new StepInputs(context, stream, memory, graphs::clear));
-            outputs = own(new StepOutputs(context, stream, memory, graphs::clear));
-            linearLayers = own(new LinearLayers(context, stream));
-            launchers = new Launchers(context, stream, linearLayers, own(new PagedAttentionLayers(context, stream)));
+            graphs = resources.own(new DecodeGraphs(stream));
+            inputs = resources.own(new StepInputs(context, stream, memory, graphs::clear));
+            outputs = resources.own(new StepOutputs(context, stream, memory, graphs::clear));
+            linearLayers = resources.own(new LinearLayers(context, stream));
+            launchers = new Launchers(context, stream, linearLayers, resources.own(new PagedAttentionLayers(context, stream)));
         } catch (RuntimeException | Error e) {
             close();
             throw e;
         }
-    }
-
-    private <T extends AutoCloseable> T own(T resource) {
-        owned.push(resource);
-        return resource;
     }
 
     /**
@@ -115,10 +107,7 @@ public final class CudaBackend implements Backend {
             throw new FireqException("CUDA backend: numerics are %s, and the GPU runs QUANTIZED only; set the device to cpu"
                     .formatted(numerics));
         }
-        CudaProbe probe = CudaProbe.probe();
-        CudaDevice device = probe.device().orElseThrow(() ->
-                new FireqException("CUDA backend: there is no GPU to use: %s".formatted(probe.reason())));
-        return new CudaBackend(CudaContext.open(device), graphs);
+        return new CudaBackend(DeviceResources.open("CUDA backend"), graphs);
     }
 
     /** Such as "device 0 'NVIDIA H200' sm_90, 139 GB, CUDA graphs". */
@@ -440,7 +429,7 @@ public final class CudaBackend implements Backend {
 
     private HostTransfer transfer() {
         if (transfer == null) {
-            transfer = own(new HostTransfer(context, stream));
+            transfer = resources.own(new HostTransfer(context, stream));
         }
         return transfer;
     }
@@ -488,42 +477,11 @@ public final class CudaBackend implements Backend {
         return (CudaKvCache) cache;
     }
 
-    /**
-     * Frees everything. After a fault the driver refuses to free what the fault has taken with it; that is logged, not
-     * thrown, for the fault itself has been reported.
-     */
+    /** Frees everything; what a fault has taken with it is logged. */
     @Override
     public void close() {
-        if (closed) {
-            return;
-        }
         closed = true;
-        logFailure("the device", () -> {
-            context.makeCurrent(); // perhaps this is another thread
-            context.synchronize();
-        });
-        while (!owned.isEmpty()) {
-            AutoCloseable resource = owned.pop();
-            logFailure(resource.getClass().getSimpleName(), () -> {
-                if (resource == context) {
-                    reportLeaks();
-                }
-                resource.close();
-            });
-        }
-    }
-
-    /** {@link AutoCloseable#close} as a function. */
-    private interface Release {
-        void run() throws Exception;
-    }
-
-    private static void logFailure(String what, Release release) {
-        try {
-            release.run();
-        } catch (Exception e) {
-            LOG.warn("Closing the CUDA backend: {} could not be released: {}", what, e.getMessage());
-        }
+        resources.close();
     }
 
     private void reportLeaks() {

@@ -10,16 +10,12 @@ import io.fireq.engine.batch.Batch;
 import io.fireq.engine.tensor.FloatMatrix;
 import io.fireq.engine.tensor.WeightMatrix;
 import io.fireq.kernels.cuda.CudaContext;
-import io.fireq.kernels.cuda.CudaDevice;
-import io.fireq.kernels.cuda.CudaProbe;
 import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
 import io.fireq.kernels.linalg.DeviceMatrix;
 import io.fireq.kernels.linalg.F32Gemm;
 import io.fireq.kernels.reference.FloatLayers;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,8 +28,7 @@ import java.util.Map;
  */
 public final class CudaFloatBackend implements Backend {
     private final CudaContext context;
-    /** What to close, last first. */
-    private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+    private final DeviceResources resources;
     private final CudaStream stream;
     private final DeviceMemory memory;
     private final WeightStaging staging;
@@ -45,14 +40,14 @@ public final class CudaFloatBackend implements Backend {
     private final Map<float[], DeviceBuffer> rotaryTables = new IdentityHashMap<>();
     private Batch batch;
 
-    private CudaFloatBackend(CudaContext context) {
-        this.context = context;
-        owned.push(context);
+    private CudaFloatBackend(DeviceResources resources) {
+        this.resources = resources;
+        context = resources.context();
         try {
-            stream = own(context.newStream());
-            memory = own(new DeviceMemory(context));
-            staging = own(new WeightStaging(context, stream));
-            transfer = own(new HostTransfer(context, stream));
+            stream = resources.own(context.newStream());
+            memory = resources.own(new DeviceMemory(context));
+            staging = resources.own(new WeightStaging(context, stream));
+            transfer = resources.own(new HostTransfer(context, stream));
             gemm = new F32Gemm(context);
             layers = new FloatLayers(context, gemm);
             gateUp = new ScratchBuffer(memory, stream, "gate and up", () -> {});
@@ -63,21 +58,13 @@ public final class CudaFloatBackend implements Backend {
         }
     }
 
-    private <T extends AutoCloseable> T own(T resource) {
-        owned.push(resource);
-        return resource;
-    }
-
     /**
      * Opens device 0.
      *
      * @throws FireqException if there is no GPU to use, with the reason
      */
     public static CudaFloatBackend open() {
-        CudaProbe probe = CudaProbe.probe();
-        CudaDevice device = probe.device().orElseThrow(
-                () -> new FireqException("CUDA float32 backend: there is no GPU to use: %s".formatted(probe.reason())));
-        return new CudaFloatBackend(CudaContext.open(device));
+        return new CudaFloatBackend(DeviceResources.open("CUDA float32 backend"));
     }
 
     @Override
@@ -283,6 +270,6 @@ public final class CudaFloatBackend implements Backend {
 
     @Override
     public void close() {
-        ReleasedInOrder.close(this::description, context, owned);
+        resources.close();
     }
 }

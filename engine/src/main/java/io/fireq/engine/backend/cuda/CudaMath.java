@@ -3,8 +3,6 @@ package io.fireq.engine.backend.cuda;
 import io.fireq.engine.api.FireqException;
 import io.fireq.kernels.DeviceException;
 import io.fireq.kernels.cuda.CudaContext;
-import io.fireq.kernels.cuda.CudaDevice;
-import io.fireq.kernels.cuda.CudaProbe;
 import io.fireq.kernels.cuda.CudaStream;
 import io.fireq.kernels.cuda.DeviceBuffer;
 import io.fireq.kernels.linalg.DeviceMatrix;
@@ -12,8 +10,6 @@ import io.fireq.kernels.linalg.F32Gemm;
 import io.fireq.kernels.linalg.GroupRounding;
 import io.fireq.kernels.linalg.InverseCholesky;
 import io.fireq.kernels.linalg.MatrixOps;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -30,8 +26,7 @@ public final class CudaMath implements AutoCloseable {
     private static final double FLOOR = 1e-6;
 
     private final CudaContext context;
-    /** What to close, last first. */
-    private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+    private final DeviceResources resources;
     private final Set<DeviceBuffer> buffers = new HashSet<>();
     private final CudaStream stream;
     private final WeightStaging staging;
@@ -43,14 +38,14 @@ public final class CudaMath implements AutoCloseable {
     private DeviceBuffer tokensX;
     private DeviceBuffer tokensY;
 
-    private CudaMath(CudaContext context) {
-        this.context = context;
-        owned.push(context);
+    private CudaMath(DeviceResources resources) {
+        this.resources = resources;
+        context = resources.context();
         try {
-            stream = own(context.newStream());
-            own(() -> buffers.forEach(DeviceBuffer::close));
-            staging = own(new WeightStaging(context, stream));
-            transfer = own(new HostTransfer(context, stream));
+            stream = resources.own(context.newStream());
+            resources.own(() -> buffers.forEach(DeviceBuffer::close));
+            staging = resources.own(new WeightStaging(context, stream));
+            transfer = resources.own(new HostTransfer(context, stream));
             gemm = new F32Gemm(context);
             ops = new MatrixOps(context);
             cholesky = new InverseCholesky(context, gemm, ops);
@@ -61,21 +56,13 @@ public final class CudaMath implements AutoCloseable {
         }
     }
 
-    private <T extends AutoCloseable> T own(T resource) {
-        owned.push(resource);
-        return resource;
-    }
-
     /**
      * Opens device 0.
      *
      * @throws FireqException if there is no GPU to use, with the reason
      */
     public static CudaMath open() {
-        CudaProbe probe = CudaProbe.probe();
-        CudaDevice device = probe.device().orElseThrow(
-                () -> new FireqException("Matrix work on CUDA: there is no GPU to use: %s".formatted(probe.reason())));
-        return new CudaMath(CudaContext.open(device));
+        return new CudaMath(DeviceResources.open("Matrix work on CUDA"));
     }
 
     /** Such as "CUDA, NVIDIA H200". */
@@ -359,6 +346,6 @@ public final class CudaMath implements AutoCloseable {
 
     @Override
     public void close() {
-        ReleasedInOrder.close(this::description, context, owned);
+        resources.close();
     }
 }
