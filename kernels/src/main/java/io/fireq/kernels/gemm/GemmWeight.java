@@ -50,6 +50,11 @@ public final class GemmWeight implements AutoCloseable {
         return source.n();
     }
 
+    /** Channels that a product puts out. */
+    int outputs(Epilogue epilogue) {
+        return epilogue == Epilogue.SILU_MUL ? n() / 2 : n();
+    }
+
     /** Input channels. */
     public int k() {
         return source.k();

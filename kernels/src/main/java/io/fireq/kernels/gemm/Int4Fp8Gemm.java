@@ -21,7 +21,6 @@ import java.util.Map;
 /** Launches {@code sm90_int4_fp8_gemm}. Launches share a workspace: they belong on one stream. */
 final class Int4Fp8Gemm implements AutoCloseable {
     private static final String NAME = "Int4Fp8Gemm";
-    private static final int ALIGNMENT = 16;
     private static final int FIRST_MAGNITUDE = 15;
 
     private final CudaContext context;
@@ -61,8 +60,8 @@ final class Int4Fp8Gemm implements AutoCloseable {
     }
 
     static GemmProblem problem(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, DeviceBuffer out) {
-        int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
-        boolean stageable = !outF32 && n * 2 % ALIGNMENT == 0 && out.isAligned(ALIGNMENT);
+        int n = weight.outputs(epilogue);
+        boolean stageable = !outF32 && n * 2 % GemmOperands.ALIGNMENT == 0 && out.isAligned(GemmOperands.ALIGNMENT);
         int kBlocks = (weight.k() + GemmConfig.TILE_K - 1) / GemmConfig.TILE_K;
         return new GemmProblem(m, weight.rows(), kBlocks, weight.bits(), weight.levels().isSignMagnitude(), epilogue, outF32, stageable);
     }
@@ -80,14 +79,8 @@ final class Int4Fp8Gemm implements AutoCloseable {
             DeviceBuffer out) {
         GemmConfig config = plan.config();
         int k = weight.k();
-        int n = config.epilogue() == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
-        x.require(NAME, "x [m, k]", (long) m * k, 1);
-        xScale.require(NAME, "xScale [m]", m, 4);
-        out.require(NAME, "out [m, n]", (long) m * n, config.outF32() ? 4 : 2);
-        if (m < 1 || !x.isAligned(ALIGNMENT)) {
-            throw new IllegalArgumentException("%s: m=%d, x %s aligned to %d bytes; required m of 1 or more and alignment"
-                    .formatted(NAME, m, x.isAligned(ALIGNMENT) ? "is" : "is not", ALIGNMENT));
-        }
+        int n = weight.outputs(config.epilogue());
+        GemmOperands.require(NAME, x, xScale, out, m, Integer.MAX_VALUE, k, n, config.outF32());
         int tilesM = (m + config.tileM() - 1) / config.tileM();
         int tilesN = GemmHeuristics.tilesN(config, weight.rows());
         int kBlocks = (k + GemmConfig.TILE_K - 1) / GemmConfig.TILE_K;
@@ -108,9 +101,7 @@ final class Int4Fp8Gemm implements AutoCloseable {
         }
         args.set(9, m).set(10, n).set(11, weight.rows());
         args.set(12, kBlocks).set(13, tilesM).set(14, tilesN);
-        for (int i = 0; i < 8; i++) {
-            args.set(FIRST_MAGNITUDE + i, weight.levels().magnitudes()[i]);
-        }
+        GemmOperands.setMagnitudes(args, FIRST_MAGNITUDE, weight);
         LaunchShape shape = LaunchShape.of(plan.ctas(), config.threads()).cluster(config.cluster())
                 .smem(config.smemBytes()).overlapping();
         kernels.computeIfAbsent(config, c -> context.kernel(c.spec())).launch(stream, shape, args);

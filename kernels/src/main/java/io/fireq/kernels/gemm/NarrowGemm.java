@@ -23,7 +23,6 @@ final class NarrowGemm {
     static final int MAX_TOKENS = 64;
 
     private static final String NAME = "NarrowGemm";
-    private static final int ALIGNMENT = 16;
     private static final int FIRST_MAGNITUDE = 10;
     private static final int[] TILES = {32, 64};
 
@@ -67,7 +66,7 @@ final class NarrowGemm {
 
     static NarrowConfig config(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, int nSms) {
         int tileM = m <= TILES[0] ? TILES[0] : TILES[1];
-        int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
+        int n = weight.outputs(epilogue);
         int cluster = canCluster(epilogue, outF32) && 2 * chunks(n, epilogue) <= nSms ? 2 : 1;
         return new NarrowConfig(tileM, cluster, weight.levels().isSignMagnitude(), epilogue, outF32);
     }
@@ -78,23 +77,17 @@ final class NarrowGemm {
         int nSms = context.device().nSms();
         NarrowConfig config = config(m, weight, epilogue, outF32, nSms);
         int k = weight.k();
-        int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
-        x.require(NAME, "x [m, k]", (long) m * k, 1);
-        xScale.require(NAME, "xScale [m]", m, 4);
-        out.require(NAME, "out [m, n]", (long) m * n, outF32 ? 4 : 2);
-        if (m < 1 || m > MAX_TOKENS || weight.bits() != 4 || !x.isAligned(ALIGNMENT)) {
-            throw new IllegalArgumentException(
-                    "%s: m=%d, weights of %d bits, x %s aligned to %d bytes; required m of 1..%d, 4 bits and alignment"
-                            .formatted(NAME, m, weight.bits(), x.isAligned(ALIGNMENT) ? "is" : "is not", ALIGNMENT, MAX_TOKENS));
+        int n = weight.outputs(epilogue);
+        GemmOperands.require(NAME, x, xScale, out, m, MAX_TOKENS, k, n, outF32);
+        if (weight.bits() != 4) {
+            throw new IllegalArgumentException("%s: weights of %d bits; required 4".formatted(NAME, weight.bits()));
         }
         int chunks = chunks(n, epilogue);
         args.set(0, maps.e4m3(x, m, k, config.tileM()));
         args.set(1, weight.codes()).set(2, xScale).set(3, weight.rowScales()).set(4, out);
         args.set(5, m).set(6, n).set(7, weight.rows()).set(8, chunks);
         args.set(9, (k + GemmConfig.TILE_K - 1) / GemmConfig.TILE_K);
-        for (int i = 0; i < 8; i++) {
-            args.set(FIRST_MAGNITUDE + i, weight.levels().magnitudes()[i]);
-        }
+        GemmOperands.setMagnitudes(args, FIRST_MAGNITUDE, weight);
         int ctas = config.cluster() * Math.min(chunks, nSms / config.cluster());
         kernels.computeIfAbsent(config, c -> context.kernel(c.spec())).launch(stream, LaunchShape.of(ctas, config.threads())
                 .cluster(config.cluster()).smem(config.smemBytes()).overlapping(), args);

@@ -23,7 +23,6 @@ final class SkinnyGemm {
     static final int MAX_TOKENS = 16;
 
     private static final String NAME = "SkinnyGemm";
-    private static final int ALIGNMENT = 16;
     private static final int FIRST_MAGNITUDE = 11;
     private static final int[] TILES = {8, 16};
     private static final int MIN_STRIPS = 2;
@@ -72,7 +71,7 @@ final class SkinnyGemm {
 
     static SkinnyConfig config(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, int nSms) {
         int tileM = m <= TILES[0] ? TILES[0] : TILES[1];
-        int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
+        int n = weight.outputs(epilogue);
         int stripsPerCta = (strips(n, epilogue) + nSms - 1) / nSms;
         int max = maxStrips(tileM, weight.bits());
         return new SkinnyConfig(tileM, stripsPerCta == max ? max : MIN_STRIPS, weight.bits(),
@@ -85,14 +84,8 @@ final class SkinnyGemm {
         int nSms = context.device().nSms();
         SkinnyConfig config = config(m, weight, epilogue, outF32, nSms);
         int k = weight.k();
-        int n = epilogue == Epilogue.SILU_MUL ? weight.n() / 2 : weight.n();
-        x.require(NAME, "x [m, k]", (long) m * k, 1);
-        xScale.require(NAME, "xScale [m]", m, 4);
-        out.require(NAME, "out [m, n]", (long) m * n, outF32 ? 4 : 2);
-        if (m < 1 || m > MAX_TOKENS || !x.isAligned(ALIGNMENT)) {
-            throw new IllegalArgumentException("%s: m=%d, x %s aligned to %d bytes; required m of 1..%d and alignment"
-                    .formatted(NAME, m, x.isAligned(ALIGNMENT) ? "is" : "is not", ALIGNMENT, MAX_TOKENS));
-        }
+        int n = weight.outputs(epilogue);
+        GemmOperands.require(NAME, x, xScale, out, m, MAX_TOKENS, k, n, outF32);
         int strips = strips(n, epilogue);
         args.set(0, maps.e4m3(x, m, k, config.tileM()));
         if (config.weightBits() == 8) {
@@ -101,9 +94,7 @@ final class SkinnyGemm {
         args.set(2, weight.codes()).set(3, xScale).set(4, weight.rowScales()).set(5, out);
         args.set(6, m).set(7, n).set(8, weight.rows()).set(9, strips);
         args.set(10, (k + GemmConfig.TILE_K - 1) / GemmConfig.TILE_K);
-        for (int i = 0; i < 8; i++) {
-            args.set(FIRST_MAGNITUDE + i, weight.levels().magnitudes()[i]);
-        }
+        GemmOperands.setMagnitudes(args, FIRST_MAGNITUDE, weight);
         int ctas = Math.min(strips, nSms);
         kernels.computeIfAbsent(config, c -> context.kernel(c.spec())).launch(stream,
                 LaunchShape.of(ctas, config.threads()).smem(config.smemBytes()).overlapping(), args);
