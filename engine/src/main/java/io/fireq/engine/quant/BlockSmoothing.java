@@ -64,8 +64,9 @@ final class BlockSmoothing {
 
     /** The Hadamard block of Q and K that goes with the options. */
     static int hadamardBlock(QuantizerOptions options, ModelConfig config) {
-        int block = Hadamard.largestBlock(config.headDim());
-        return options.profile() == Profile.BEST && options.has(Part.KEY_HADAMARD) && block > 1 ? block : 0;
+        return options.profile() == Profile.BEST && options.has(Part.KEY_HADAMARD)
+                ? Hadamard.blockOfHead(config.headDim())
+                : 0;
     }
 
     /** Channels of a head that share a scale in the KV cache. */

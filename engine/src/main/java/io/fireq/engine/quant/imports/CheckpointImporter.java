@@ -93,8 +93,7 @@ public final class CheckpointImporter {
         facts.put("source_layout", layout.description());
         int groupSize = layout.groupSize() == -1 ? config.hiddenSize() : layout.groupSize();
         // The cache is FireQ's own: K is mixed as profile best mixes it, which needs no calibration.
-        int block = Hadamard.largestBlock(config.headDim());
-        KvCache cache = new KvCache(KvCache.Kind.ASYMMETRIC, config.headDim(), block > 1 ? block : 0);
+        KvCache cache = new KvCache(KvCache.Kind.ASYMMETRIC, config.headDim(), Hadamard.blockOfHead(config.headDim()));
         return new QuantizationInfo(PROFILE, groupSize, cache, facts, List.of(), Map.of());
     }
 

@@ -11,6 +11,11 @@ public final class Hadamard {
         return Integer.lowestOneBit(n);
     }
 
+    /** The block that mixes the channels of a head in the KV cache; 0 where {@code headDim} is odd and nothing can be mixed. */
+    public static int blockOfHead(int headDim) {
+        return headDim % 2 == 0 ? largestBlock(headDim) : 0;
+    }
+
     /** Transforms {@code x} in place, each run of {@code block} values by itself. */
     public static void apply(double[] x, int block) {
         for (int distance = 1; distance < block; distance *= 2) {
