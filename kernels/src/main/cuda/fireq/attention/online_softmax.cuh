@@ -8,10 +8,10 @@
 //     max(x) * factor + log2(largest v_scale / 448)      over the tile
 //
 // so that probability * v_scale, which the tensor core multiplies, is at most 448. A reference that falls short is raised
-// by HEADROOM more than it must be, so that it holds for the tiles to come: nearly always a vote finds that it does, the
-// lanes of a quad need not agree on their maximum, and what was accumulated need not be rescaled. e4m3 keeps its relative
-// precision over 2^14, so the room costs nothing. The sum of probabilities and the accumulated output share this unit,
-// and it cancels in their quotient.
+// by REFERENCE_HEADROOM more than it must be, so that it holds for the tiles to come: nearly always a vote finds that it
+// does, the lanes of a quad need not agree on their maximum, and what was accumulated need not be rescaled. e4m3 keeps its
+// relative precision over 2^14; the room takes three powers of it, from weights far below the largest. The sum of
+// probabilities and the accumulated output share this unit, and it cancels in their quotient.
 #pragma once
 
 #include "fireq/attention/kv_tile.cuh"
@@ -20,11 +20,13 @@
 
 namespace fireq {
 
+// By how much, in powers of two, a reference that is raised exceeds the least that would do.
+constexpr float REFERENCE_HEADROOM = 3.0f;
+
 template <int TOKENS>
 struct OnlineSoftmax {
     static constexpr int SCORES = TOKENS / 2;
     static constexpr int FRAGMENTS = TOKENS / 32;
-    static constexpr float HEADROOM = 3.0f;
 
     float factor[2];
     int limit[2];  // last position that the row may see
@@ -99,7 +101,7 @@ struct OnlineSoftmax {
                 float max = fmaxf(top[h], __shfl_xor_sync(0xffffffffu, top[h], 1));
                 max = fmaxf(max, __shfl_xor_sync(0xffffffffu, max, 2));
                 const float least = fmaf(max, factor[h], bound);
-                const float next = least > reference[h] ? least + HEADROOM : reference[h];
+                const float next = least > reference[h] ? least + REFERENCE_HEADROOM : reference[h];
                 rescale[h] = exp2_approx(reference[h] - next);
                 reference[h] = next;
                 sum[h] *= rescale[h];

@@ -4,7 +4,8 @@
  * Computes   for each token at position p and head h, over the positions s = 0..p of its sequence:
  *              score[s] = query_scale / sqrt(HEAD_DIM) * k_scale[s] * sum_c q[c] * (k_code[s,c] - k_zero[s])
  *              prob[s]  = exp(score[s] - max), max running over the tiles of KV
- *              a[s]     = e4m3(prob[s] * v_scale[s] / a_scale), a_scale = running max(v_scale) / 448
+ *              a[s]     = e4m3(prob[s] * v_scale[s] / a_scale), a_scale at least what keeps a within e4m3, see
+ *                         attention/online_softmax.cuh
  *              out[c]   = a_scale * sum_s a[s] * (v_code[s,c] - v_zero[s]) / sum_s prob[s]
  * Operands   name          dtype        shape                              layout / alignment          lives in
  *            query         e4m3         [n_tokens, n_heads, HEAD_DIM]      row-major, TMA              activations

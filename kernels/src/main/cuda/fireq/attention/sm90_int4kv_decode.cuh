@@ -53,8 +53,6 @@ namespace fireq {
 
 constexpr int DECODE_COLUMNS = 8;
 constexpr int CODE_OFFSET = 64;
-// As OnlineSoftmax::HEADROOM.
-constexpr float REFERENCE_HEADROOM = 3.0f;
 
 // Nibbles i and i + 4 of a word as the pair of halves 64 + code. 64 has exponent bits 0x5400 and a last place of 1/16,
 // so a nibble in bits 4..7 counts units.
