@@ -226,11 +226,6 @@ public final class Fp8PrefillAttention implements AutoCloseable {
         }
     }
 
-    /** What the batch is computed with; for tests. */
-    QueryTile queryTile() {
-        return queryTile;
-    }
-
     /** The first record that {@link #launch} left in the workspace is at its start; for tests. */
     DeviceBuffer records() {
         return records;

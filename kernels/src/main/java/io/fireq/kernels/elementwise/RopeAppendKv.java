@@ -29,9 +29,10 @@ public final class RopeAppendKv {
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
     private static final int[] HEAD_DIMS = {64, 128};
+    private static final int ANY_HEAD_DIM = 0;
     private static final int CHANNELS_PER_LANE = 8;
 
-    private final Map<KernelSpec, KernelFunction> kernels = new HashMap<>();
+    private final Map<Variant, KernelFunction> kernels = new HashMap<>();
     private final int maxSmemBytes;
     private final int nSms;
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
@@ -40,31 +41,36 @@ public final class RopeAppendKv {
             ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT, INT, FLOAT);
 
     public RopeAppendKv(CudaContext context) {
-        specs().forEach(spec -> kernels.put(spec, context.kernel(spec)));
+        variants().forEach(variant -> kernels.put(variant, context.kernel(variant.spec())));
         maxSmemBytes = context.device().smemBytesPerCta();
         nSms = context.device().nSms();
     }
 
     /** The kernels to build. */
     public static List<KernelSpec> specs() {
-        List<KernelSpec> specs = new ArrayList<>();
+        return variants().stream().map(Variant::spec).toList();
+    }
+
+    private static List<Variant> variants() {
+        List<Variant> variants = new ArrayList<>();
         for (boolean symmetric : new boolean[] {false, true}) {
             for (int headDim : HEAD_DIMS) {
-                specs.add(spec(headDim, symmetric));
+                variants.add(new Variant(headDim, symmetric));
             }
-            specs.add(plainSpec(symmetric));
+            variants.add(new Variant(ANY_HEAD_DIM, symmetric));
         }
-        return specs;
+        return variants;
     }
 
-    private static KernelSpec spec(int headDim, boolean symmetric) {
-        return new KernelSpec("elementwise/rope_append_kv.cuh", "rope_append_kv", KernelConfig.empty()
-                .with("THREADS", THREADS).with("HEAD_DIM", headDim).with("SYMMETRIC", symmetric), true);
-    }
-
-    private static KernelSpec plainSpec(boolean symmetric) {
-        return new KernelSpec("elementwise/plain_rope_append_kv.cuh", "plain_rope_append_kv",
-                KernelConfig.empty().with("THREADS", THREADS).with("SYMMETRIC", symmetric), true);
+    /** A kernel for one head size, or the plain one for any. */
+    private record Variant(int headDim, boolean symmetric) {
+        KernelSpec spec() {
+            boolean isPlain = headDim == ANY_HEAD_DIM;
+            KernelConfig config = KernelConfig.empty().with("THREADS", THREADS);
+            return new KernelSpec("elementwise/%srope_append_kv.cuh".formatted(isPlain ? "plain_" : ""),
+                    isPlain ? "plain_rope_append_kv" : "rope_append_kv",
+                    (isPlain ? config : config.with("HEAD_DIM", headDim)).with("SYMMETRIC", symmetric), true);
+        }
     }
 
     private static boolean isFast(PagedKvLayout layout) {
@@ -112,11 +118,11 @@ public final class RopeAppendKv {
         if (isFast) {
             shape = shape.grid(nTokens, ctasPerToken(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), 1);
             a.set(14, layout.kvBlockSize()).set(15, hadamardBlock).set(16, factor);
-            kernels.get(spec(headDim, symmetric)).launch(stream, shape, a);
+            kernels.get(new Variant(headDim, symmetric)).launch(stream, shape, a);
         } else {
             a.set(14, headDim).set(15, layout.groupSize()).set(16, layout.kvBlockSize())
                     .set(17, hadamardBlock).set(18, factor);
-            kernels.get(plainSpec(symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
+            kernels.get(new Variant(ANY_HEAD_DIM, symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
         }
     }
 
