@@ -32,6 +32,14 @@ final class Agreement {
      */
     static void assertClose(String what, double[] wanted, float[] actual, double relative, double absolute,
             double meanRelative) {
+        double[] everywhere = new double[wanted.length];
+        Arrays.fill(everywhere, absolute);
+        assertClose(what, wanted, actual, relative, everywhere, meanRelative);
+    }
+
+    /** As above, with an {@code absolute} part for each value. */
+    static void assertClose(String what, double[] wanted, float[] actual, double relative, double[] absolute,
+            double meanRelative) {
         if (wanted.length != actual.length) {
             fail("%s: %d values wanted, %d found", what, wanted.length, actual.length);
         }
@@ -39,7 +47,7 @@ final class Agreement {
         double magnitudes = 0;
         for (int i = 0; i < wanted.length; i++) {
             double error = Math.abs(wanted[i] - actual[i]);
-            if (!(error <= relative * Math.abs(wanted[i]) + absolute)) {
+            if (!(error <= relative * Math.abs(wanted[i]) + absolute[i])) {
                 fail("%s at %d: wanted %s, found %s", what, i, wanted[i], actual[i]);
             }
             errors += error;

@@ -87,7 +87,7 @@ public final class RopeAppendKv {
      * @param cos        {@code [maxPosition, headDim/2]} f32
      * @param sin        {@code [maxPosition, headDim/2]} f32
      * @param kSmooth    {@code [nKvHeads, headDim]} f32, or null
-     * @param hadamardBlock channels of Q and K that are turned together, a power of two; 0 for none
+     * @param hadamardBlock channels of Q and K that are turned together, a power of two; 0 or 1 for none
      * @param query      {@code [nTokens, nHeads, headDim]} e4m3
      * @param queryScale {@code [nTokens, nHeads]} f32
      */
@@ -113,15 +113,16 @@ public final class RopeAppendKv {
         a.set(7, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
         a.set(8, cache.kCodes()).set(9, cache.kParams()).set(10, cache.vCodes()).set(11, cache.vParams());
         a.set(12, nHeads).set(13, layout.nKvHeads());
-        float factor = hadamardBlock == 0 ? 1 : (float) (1 / Math.sqrt(hadamardBlock));
+        int turned = hadamardBlock == 1 ? 0 : hadamardBlock;
+        float factor = turned == 0 ? 1 : (float) (1 / Math.sqrt(turned));
         LaunchShape shape = LaunchShape.of(nTokens, THREADS).overlapping();
         if (isFast) {
             shape = shape.grid(nTokens, ctasPerToken(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), 1);
-            a.set(14, layout.kvBlockSize()).set(15, hadamardBlock).set(16, factor);
+            a.set(14, layout.kvBlockSize()).set(15, turned).set(16, factor);
             kernels.get(new Variant(headDim, symmetric)).launch(stream, shape, a);
         } else {
             a.set(14, headDim).set(15, layout.groupSize()).set(16, layout.kvBlockSize())
-                    .set(17, hadamardBlock).set(18, factor);
+                    .set(17, turned).set(18, factor);
             kernels.get(new Variant(ANY_HEAD_DIM, symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
         }
     }
@@ -140,10 +141,10 @@ public final class RopeAppendKv {
                     maxSmemBytes / (WARPS * Float.BYTES)));
         }
         boolean isBlock = hadamardBlock == 0
-                || hadamardBlock >= 2 && Integer.bitCount(hadamardBlock) == 1 && headDim % hadamardBlock == 0;
+                || hadamardBlock > 0 && Integer.bitCount(hadamardBlock) == 1 && headDim % hadamardBlock == 0;
         if (!isBlock) {
             throw new IllegalArgumentException(
-                    "%s: hadamardBlock=%d with headDim=%d; required 0, or a power of two from 2 on that divides headDim"
+                    "%s: hadamardBlock=%d with headDim=%d; required 0, or a power of two that divides headDim"
                             .formatted(NAME, hadamardBlock, headDim));
         }
     }

@@ -28,6 +28,8 @@ class RopeAppendKvGpuTest {
         "5, 32, 8, 128, 128, 32, true,  true,  0",
         "5, 32, 8, 128, 128, 32, false, true,  128",
         "6,  3, 1, 128, 128, 16, false, false, 2",
+        "5,  4, 2, 64,  64,  16, false, true,  1",
+        "4,  4, 2, 12,  6,   5,  false, true,  1",
         "3,  8, 4, 8,   8,   4,  false, false, 0",
         "4,  4, 2, 6,   3,   5,  false, true,  0",
         "3,  8, 4, 8,   8,   4,  false, true,  8",
