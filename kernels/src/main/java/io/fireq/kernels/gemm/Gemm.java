@@ -36,7 +36,8 @@ public final class Gemm implements AutoCloseable {
 
     /** The kernels to build, without those of {@link PlainGemm}. */
     public static List<KernelSpec> specs() {
-        return Stream.of(RepackInt4.specs(), Int4Fp8Gemm.specs(), SkinnyGemm.specs(), NarrowGemm.specs()).flatMap(List::stream).toList();
+        return Stream.of(RepackInt4.specs(), Int4Fp8Gemm.specs(), SkinnyGemm.specs(), NarrowGemm.specs())
+                .flatMap(List::stream).toList();
     }
 
     /**
@@ -133,7 +134,7 @@ public final class Gemm implements AutoCloseable {
 
     private void launchFast(CudaStream stream, DeviceBuffer x, DeviceBuffer xScale, int m, GemmWeight weight,
             Epilogue epilogue, boolean outF32, DeviceBuffer out) {
-        if (m <= SkinnyGemm.MAX_TOKENS) {
+        if (m <= SkinnyGemm.MAX_TOKENS && weight.bits() == 8) {
             skinny.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
         } else if (m <= NarrowGemm.MAX_TOKENS && weight.bits() == 4) {
             narrow.launch(stream, x, xScale, m, weight, epilogue, outF32, out);
@@ -142,12 +143,12 @@ public final class Gemm implements AutoCloseable {
         }
     }
 
-    /** The launcher for few tokens, likewise. */
+    /** The launcher for e4m3 weights and few tokens, for tests and benchmarks. */
     SkinnyGemm skinny() {
         return skinny;
     }
 
-    /** The launcher for some tens of tokens, likewise. */
+    /** The launcher for int4 weights and few tokens, likewise. */
     NarrowGemm narrow() {
         return narrow;
     }

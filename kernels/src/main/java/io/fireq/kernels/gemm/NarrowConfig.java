@@ -6,52 +6,68 @@ import io.fireq.kernels.catalog.KernelSpec;
 /**
  * One instance of {@code sm90_int4_fp8_narrow}.
  *
- * @param tileM         the most tokens: 32 or 64
- * @param cluster       CTAs that share a chunk's columns: 1 or 2
+ * @param tileM         the most tokens: 8, 16, 32 or 64
+ * @param groups        groups of four strips that a CTA works on at a time: 1, 2 or 4
+ * @param cluster       CTAs that share the columns of their strips: 1, or 2 with one group
  * @param signMagnitude whether int4 codes are a sign and an index, {@link Int4Levels}
  * @param epilogue      what happens to the sums
  * @param outF32        whether the output is float32
  */
-record NarrowConfig(int tileM, int cluster, boolean signMagnitude, Epilogue epilogue, boolean outF32) {
-    private static final int WARPGROUPS = 4;
-    private static final int WARPGROUP_THREADS = 128;
-    private static final int FRAGMENT_BYTES = WARPGROUP_THREADS * 4 * Float.BYTES;
-    private static final int SMEM_BYTES_PER_CTA = 208 << 10;
+record NarrowConfig(int tileM, int groups, int cluster, boolean signMagnitude, Epilogue epilogue, boolean outF32) {
+    /** Strips of a group: one for each warp of a warpgroup. */
+    static final int STRIPS = Int4Fp8WeightLayout.CHUNK_ROWS / Int4Fp8WeightLayout.STRIP_ROWS;
 
-    int threads() {
-        return WARPGROUPS * WARPGROUP_THREADS;
+    private static final int WARP_SIZE = 32;
+    private static final int FRAGMENT_BYTES = WARP_SIZE * 4 * Float.BYTES;
+
+    /** Four, where they have registers for the sums. */
+    private int warpgroups() {
+        return tileM >= 32 && groups > 1 ? 3 : 4;
     }
 
-    /** Slots of each warpgroup's ring: as many as leave room for a small kernel beside this one. */
+    int threads() {
+        return warpgroups() * (STRIPS + 1) * WARP_SIZE;
+    }
+
+    /**
+     * Whether sums of a block go to float32 registers: where registers are few that would cost more than the rounding of
+     * the tensor core's own sums is worth.
+     */
+    boolean promote() {
+        return tileM <= 16;
+    }
+
+    /** Slots of weights of each warpgroup: few where x, which is loaded behind them, is needed soon. */
     private int stages() {
-        int stages = 1;
-        while (smemBytes(stages + 1) <= SMEM_BYTES_PER_CTA) {
-            stages++;
-        }
-        return stages;
+        return groups > 1 ? 6 : tileM <= 32 ? 4 : 3;
+    }
+
+    /** Slots of x: for the blocks that the weights' slots hold, and the one that is multiplied. */
+    private int xStages() {
+        return (stages() + groups - 1) / groups + 1;
     }
 
     /** Dynamic shared memory; the kernel asserts that it lays out the same. */
     int smemBytes() {
-        return smemBytes(stages());
-    }
-
-    private int smemBytes(int stages) {
-        int slot = tileM * GemmConfig.TILE_K + Int4Fp8WeightLayout.CHUNK_BYTES + 2 * Long.BYTES;
-        int shares = (WARPGROUPS - 1) * tileM / 8 * FRAGMENT_BYTES;
-        int received = cluster == 1 ? 0 : tileM / 8 * FRAGMENT_BYTES / 2;
-        return WARPGROUPS * stages * slot + shares + received + Long.BYTES;
+        int fragments = groups * STRIPS * tileM / 8;
+        int rings = warpgroups()
+                * (xStages() * tileM * GemmConfig.TILE_K + stages() * Int4Fp8WeightLayout.CHUNK_BYTES);
+        int sums = warpgroups() * fragments * FRAGMENT_BYTES;
+        int received = cluster == 1 ? 0 : fragments / 2 * FRAGMENT_BYTES;
+        return Math.max(rings, sums) + received + (2 * warpgroups() * (stages() + xStages()) + 1) * Long.BYTES;
     }
 
     KernelSpec spec() {
         return new KernelSpec("gemm/sm90_int4_fp8_narrow.cuh", "sm90_int4_fp8_narrow", KernelConfig.empty()
-                .with("TILE_M", tileM).with("WARPGROUPS", WARPGROUPS).with("STAGES", stages()).with("CLUSTER", cluster)
+                .with("TILE_M", tileM).with("WARPGROUPS", warpgroups()).with("GROUPS", groups).with("STAGES", stages())
+                .with("X_STAGES", xStages()).with("CLUSTER", cluster).with("PROMOTE", promote())
                 .with("SIGN_MAGNITUDE", signMagnitude).with("EPILOGUE", epilogue.ordinal()).with("OUT_F32", outF32)
                 .with("SMEM_BYTES", smemBytes()), true);
     }
 
-    /** For tables: {@code narrow 64 cluster2}. */
+    /** For tables: {@code narrow 64x128 cluster2}. */
     String describe() {
-        return "narrow %d%s".formatted(tileM, cluster > 1 ? " cluster" + cluster : "");
+        return "narrow %dx%d%s".formatted(tileM, groups * STRIPS * Int4Fp8WeightLayout.STRIP_ROWS,
+                cluster > 1 ? " cluster" + cluster : "");
     }
 }

@@ -13,18 +13,28 @@ import io.fireq.kernels.cuda.KernelArgs;
 import io.fireq.kernels.cuda.KernelFunction;
 import io.fireq.kernels.cuda.LaunchShape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Launches {@code sm90_int4_fp8_narrow}: int4 linear layers of some tens of tokens. */
+/**
+ * Launches {@code sm90_int4_fp8_narrow}: int4 linear layers of up to some tens of tokens, whose time is that of reading the
+ * weight.
+ */
 final class NarrowGemm {
     /** Tokens up to which it exists. */
     static final int MAX_TOKENS = 64;
 
     private static final String NAME = "NarrowGemm";
     private static final int FIRST_MAGNITUDE = 10;
-    private static final int[] TILES = {32, 64};
+    private static final int[] TILES = {8, 16, 32, 64};
+    /** Groups of an epilogue, in order; gates and heads have rows enough for the larger ones. */
+    private static final List<Integer> FEW_GROUPS = List.of(1, 2);
+    private static final List<Integer> GATE_GROUPS = List.of(2, 4);
+    private static final List<Integer> HEAD_GROUPS = List.of(4);
+    /** Columns of tokens and groups for whose sums there are registers. */
+    private static final int MOST_SUMS = 128;
 
     private final CudaContext context;
     private final TensorMapCache maps;
@@ -42,33 +52,48 @@ final class NarrowGemm {
         for (int tileM : TILES) {
             for (boolean signMagnitude : new boolean[] {false, true}) {
                 for (Epilogue epilogue : Epilogue.values()) {
-                    specs.add(new NarrowConfig(tileM, 1, signMagnitude, epilogue, false).spec());
-                    if (canCluster(epilogue, false)) {
-                        specs.add(new NarrowConfig(tileM, 2, signMagnitude, epilogue, false).spec());
-                    }
+                    addSpecs(specs, tileM, signMagnitude, epilogue, false);
                 }
-                specs.add(new NarrowConfig(tileM, 1, signMagnitude, Epilogue.STORE, true).spec());
+                addSpecs(specs, tileM, signMagnitude, Epilogue.STORE, true);
             }
         }
         return specs;
     }
 
-    /** Gates and heads have rows enough without. */
-    private static boolean canCluster(Epilogue epilogue, boolean outF32) {
-        return epilogue != Epilogue.SILU_MUL && !outF32;
+    private static void addSpecs(List<KernelSpec> specs, int tileM, boolean signMagnitude, Epilogue epilogue,
+            boolean outF32) {
+        for (int groups : groups(tileM, epilogue, outF32)) {
+            specs.add(new NarrowConfig(tileM, groups, 1, signMagnitude, epilogue, outF32).spec());
+            if (groups == 1) {
+                specs.add(new NarrowConfig(tileM, groups, 2, signMagnitude, epilogue, outF32).spec());
+            }
+        }
     }
 
-    /** Chunks of 64 packed rows, without those that hold padding only. */
-    private static int chunks(int n, Epilogue epilogue) {
-        int channels = epilogue == Epilogue.SILU_MUL ? Int4Fp8WeightLayout.CHUNK_ROWS / 2 : Int4Fp8WeightLayout.CHUNK_ROWS;
+    /** What there is for an epilogue, from few groups to many. */
+    private static List<Integer> groups(int tileM, Epilogue epilogue, boolean outF32) {
+        List<Integer> groups = outF32 ? HEAD_GROUPS : epilogue == Epilogue.SILU_MUL ? GATE_GROUPS : FEW_GROUPS;
+        return groups.stream().map(g -> Math.min(g, MOST_SUMS / tileM)).distinct().toList();
+    }
+
+    /** Strips of 16 packed rows, without those that hold padding only. */
+    private static int strips(int n, Epilogue epilogue) {
+        int channels = epilogue == Epilogue.SILU_MUL ? Int4Fp8WeightLayout.STRIP_ROWS / 2 : Int4Fp8WeightLayout.STRIP_ROWS;
         return (n + channels - 1) / channels;
     }
 
+    /**
+     * The fewest groups that hold a CTA's strips, or as many as there are; two CTAs together where neither has more than
+     * half a group.
+     */
     static NarrowConfig config(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, int nSms) {
-        int tileM = m <= TILES[0] ? TILES[0] : TILES[1];
-        int n = weight.outputs(epilogue);
-        int cluster = canCluster(epilogue, outF32) && 2 * chunks(n, epilogue) <= nSms ? 2 : 1;
-        return new NarrowConfig(tileM, cluster, weight.levels().isSignMagnitude(), epilogue, outF32);
+        int tileM = Arrays.stream(TILES).filter(tile -> m <= tile).findFirst().orElseThrow();
+        int strips = strips(weight.outputs(epilogue), epilogue);
+        List<Integer> available = groups(tileM, epilogue, outF32);
+        int groups = available.stream().filter(g -> strips <= g * NarrowConfig.STRIPS * nSms).findFirst()
+                .orElse(available.get(available.size() - 1));
+        int cluster = groups == 1 && strips <= NarrowConfig.STRIPS * (nSms / 2) ? 2 : 1;
+        return new NarrowConfig(tileM, groups, cluster, weight.levels().isSignMagnitude(), epilogue, outF32);
     }
 
     /** Queues a layer of at most {@link #MAX_TOKENS} tokens. */
@@ -82,13 +107,13 @@ final class NarrowGemm {
         if (weight.bits() != 4) {
             throw new IllegalArgumentException("%s: weights of %d bits; required 4".formatted(NAME, weight.bits()));
         }
-        int chunks = chunks(n, epilogue);
+        int strips = strips(n, epilogue);
         args.set(0, maps.e4m3(x, m, k, config.tileM()));
         args.set(1, weight.codes()).set(2, xScale).set(3, weight.rowScales()).set(4, out);
-        args.set(5, m).set(6, n).set(7, weight.rows()).set(8, chunks);
+        args.set(5, m).set(6, n).set(7, weight.rows()).set(8, strips);
         args.set(9, (k + GemmConfig.TILE_K - 1) / GemmConfig.TILE_K);
         GemmOperands.setMagnitudes(args, FIRST_MAGNITUDE, weight);
-        int ctas = config.cluster() * Math.min(chunks, nSms / config.cluster());
+        int ctas = config.cluster() * Math.min(strips, nSms / config.cluster());
         kernels.computeIfAbsent(config, c -> context.kernel(c.spec())).launch(stream, LaunchShape.of(ctas, config.threads())
                 .cluster(config.cluster()).smem(config.smemBytes()).overlapping(), args);
     }

@@ -135,16 +135,8 @@ public final class GemmBenchCase implements AutoCloseable {
                 : List.of(chosen);
         List<Timing> timings = new ArrayList<>();
         if (m <= NarrowGemm.MAX_TOKENS && weights.get(0).bits() == 4) {
-            boolean isSkinny = m <= SkinnyGemm.MAX_TOKENS;
-            if (isSkinny) {
-                timings.add(time(SkinnyGemm.config(m, weights.get(0), epilogue(), false, nSms).describe() + " *", budgetMillis,
-                        weight -> gemm.skinny().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
-            }
-            if (!isSkinny || all) {
-                timings.add(time(NarrowGemm.config(m, weights.get(0), epilogue(), false, nSms).describe()
-                        + (isSkinny ? "" : " *"), budgetMillis,
-                        weight -> gemm.narrow().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
-            }
+            timings.add(time(NarrowGemm.config(m, weights.get(0), epilogue(), false, nSms).describe() + " *", budgetMillis,
+                    weight -> gemm.narrow().launch(stream, x, xScale, m, weight, epilogue(), false, out)));
             if (!all) {
                 return timings;
             }

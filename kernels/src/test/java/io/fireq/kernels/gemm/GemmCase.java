@@ -209,21 +209,24 @@ final class GemmCase implements AutoCloseable {
     /** Checks the kernels for few tokens; false where there are too many. */
     private boolean checkFew(Epilogue epilogue, boolean outF32) {
         String output = " " + epilogue + (outF32 ? " f32" : "");
-        if (m <= SkinnyGemm.MAX_TOKENS) {
+        if (canBeSkinny()) {
             prepareOut(epilogue);
             gemm.skinny().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
             gpu.context().synchronize();
-            compare(SkinnyGemm.config(m, weight, epilogue, outF32, nSms()).describe() + output, epilogue, outF32,
-                    FLOAT32_NOISE);
+            compare(SkinnyGemm.config(m, epilogue, outF32).describe() + output, epilogue, outF32, FLOAT32_NOISE);
         }
         if (canBeNarrow()) {
             prepareOut(epilogue);
             gemm.narrow().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
             gpu.context().synchronize();
-            compare(NarrowGemm.config(m, weight, epilogue, outF32, nSms()).describe() + output, epilogue, outF32,
-                    RUNNING_SUM_NOISE);
+            NarrowConfig config = NarrowGemm.config(m, weight, epilogue, outF32, nSms());
+            compare(config.describe() + output, epilogue, outF32, config.promote() ? PROMOTED_NOISE : RUNNING_SUM_NOISE);
         }
-        return m <= SkinnyGemm.MAX_TOKENS || canBeNarrow();
+        return canBeSkinny() || canBeNarrow();
+    }
+
+    private boolean canBeSkinny() {
+        return bits == 8 && m <= SkinnyGemm.MAX_TOKENS;
     }
 
     private boolean canBeNarrow() {
@@ -291,7 +294,7 @@ final class GemmCase implements AutoCloseable {
     /** Runs every kernel often, with {@code disturb} before each run, and compares bits with the first run. */
     void checkBitsRepeat(int runs, IntConsumer disturb) {
         for (Epilogue epilogue : epilogues()) {
-            if (m <= SkinnyGemm.MAX_TOKENS) {
+            if (canBeSkinny()) {
                 checkBitsRepeat("skinny " + epilogue, epilogue, runs, disturb, () -> gemm.skinny().launch(gpu.stream(),
                         deviceX, deviceXScale, m, weight, epilogue, false, out));
             }

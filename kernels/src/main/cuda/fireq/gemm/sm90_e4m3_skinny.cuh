@@ -1,19 +1,18 @@
 /*
- * sm90_int4_fp8_skinny
+ * sm90_e4m3_skinny
  *
- * Computes   what sm90_int4_fp8_gemm does, for at most TILE_M tokens
+ * Computes   what sm90_int4_fp8_gemm does, for e4m3 weights and at most TILE_M tokens
  * Operands   name         dtype         shape                     layout / alignment                      lives in
  *            x            e4m3          [m, k]                    row-major, rows of 16 B, TMA            activations
  *            x_scale      f32           [m]                       contiguous                              activations
- *            weight       int4 | e4m3   [rows, k]                 Int4Fp8WeightLayout | row-major, TMA    weights
- *            row_scale    f32           [rows]                    packed row order                        weights
- *            magnitudes   f32           8 parameters              quant/int4.cuh; ignored for e4m3        host
+ *            weight       e4m3          [rows, k]                 row-major, rows of 16 B, TMA            weights
+ *            row_scale    f32           [rows]                    contiguous                              weights
  *            out          bf16 | f32    [m, n]                    row-major                               activations
  * Numerics   weights and activations are halves on their way into the tensor core, exactly; products are exact, sums
  *            float32. Bitwise equal from run to run: the warps' shares of a sum are added in order
- * Work       1 CTA per SM (two would be dealt out unevenly while the kernel ahead still runs); CTAs take equal runs of strips (16 packed rows), STRIPS at a time, and no sum crosses CTAs.
+ * Work       1 CTA per SM (two would be dealt out unevenly while the kernel ahead still runs); CTAs take equal runs of strips (16 rows), STRIPS at a time, and no sum crosses CTAs.
  *            Warp w of the first WARPS takes blocks w, w + WARPS, .. of 128 columns; the REDUCERS warps behind them add up
- *            what the others leave in shared memory and store it, each one strip's 8 tokens. Packed rows are the rows of
+ *            what the others leave in shared memory and store it, each one strip's 8 tokens. Weights' rows are the rows of
  *            m16n8k16, tokens its columns
  * Pipeline   each warp feeds itself: a ring of STAGES slots, filled with weights before the kernel ahead has ended. Each of
  *            the STRIPS strips has a buffer for sums, which is free again long before a warp has its next ones
@@ -22,19 +21,18 @@
  *            summed[strip]     WARPS            lane 0 of a warp   reducers     -
  *            stored[strip]     TOKEN_BLOCKS     lane 0 of a reducer  warps      -
  * Smem map   0            x: WARPS * STAGES * TILE_M * 128, swizzled 128 B
- *            + weights    WARPS * STAGES * STRIPS strips; e4m3 swizzled 128 B
+ *            + weights    WARPS * STAGES * STRIPS strips, swizzled 128 B
  *            + sums       STRIPS * WARPS * TOKEN_BLOCKS fragments of 512 bytes, TOKEN_BLOCKS = TILE_M / 8
  *            + barriers   8 * (WARPS * STAGES + 2 * STRIPS)
  * Barriers   0 (__syncthreads) for the setup only
  * Requires   m <= TILE_M; k a multiple of 16 and x aligned to 16 (tensor map)
- * Not for    more tokens: sm90_int4_fp8_gemm
+ * Not for    more tokens: sm90_int4_fp8_gemm; int4 weights: sm90_int4_fp8_narrow
  * Launcher   io.fireq.kernels.gemm.SkinnyGemm      Oracle  io.fireq.kernels.gemm.LinearOracle
  * Notes      none
  */
 #pragma once
 
 #include "fireq/common/math.cuh"
-#include "fireq/gemm/int4_weight_chunk.cuh"
 #include "fireq/gemm/store_output.cuh"
 #include "fireq/pipeline/stage.cuh"
 #include "fireq/ptx/griddep.cuh"
@@ -49,15 +47,15 @@ struct SkinnyShape {
     static constexpr int WARPS = Config::WARPS;
     static constexpr int STAGES = Config::STAGES;
     static constexpr int STRIPS = Config::STRIPS;
-    static constexpr int COLUMNS = Int4Chunk::COLUMNS;
+    static constexpr int COLUMNS = 128;
     static constexpr int STEPS = COLUMNS / 32;
-    static constexpr bool INT4 = Config::WEIGHT_BITS == 4;
+    static constexpr int STRIP_ROWS = 16;
     static constexpr int TOKEN_BLOCKS = TILE_M / 8;
     static constexpr int REDUCERS = STRIPS * TOKEN_BLOCKS;
     static constexpr int THREADS = (WARPS + REDUCERS) * WARP_SIZE;
 
     static constexpr int X_BYTES = TILE_M * COLUMNS;
-    static constexpr int STRIP_BYTES = INT4 ? Int4Chunk::STRIP_BYTES : Int4Chunk::STRIP_ROWS * COLUMNS;
+    static constexpr int STRIP_BYTES = STRIP_ROWS * COLUMNS;
     static constexpr int FRAGMENT_FLOATS = 4 * WARP_SIZE;
     static constexpr int SUM_BYTES = WARPS * TOKEN_BLOCKS * FRAGMENT_FLOATS * 4;
 
@@ -69,7 +67,6 @@ struct SkinnyShape {
     static_assert(TILE_M % 8 == 0, "tokens come in columns of m16n8k16");
     static_assert(2 * (SMEM_BYTES + 1024) > 228 * 1024, "an SM has no room for two, of which each takes a kilobyte more");
     static_assert(WARPS * STAGES >= 2 && WARPS * STAGES <= THREADS, "a thread sets up a slot");
-    static_assert(Config::WEIGHT_BITS == 4 || Config::WEIGHT_BITS == 8, "weights are int4 or e4m3");
     static_assert(!Config::OUT_F32 || Config::EPILOGUE == STORE, "float32 is stored as it is");
     static_assert(SMEM_BYTES == Config::SMEM_BYTES, "the launcher asks for the shared memory that the kernel lays out");
 };
@@ -83,53 +80,18 @@ struct StripStep {
     u32 lower_high;
 };
 
-// One strip of a block in shared memory, step by step.
-template <int WEIGHT_BITS, bool SIGN_MAGNITUDE>
-class StripReader;
-
-template <bool SIGN_MAGNITUDE>
-class StripReader<4, SIGN_MAGNITUDE> {
-    using Table = Int4Table<SIGN_MAGNITUDE>;
-    Int4ChunkCodes codes;
-    Table upper;
-    Table lower;
-
-  public:
-    __device__ __forceinline__ StripReader(const u8* strip, int lane, const Int4Magnitudes& magnitudes) {
-        codes.load(strip, lane);
-        const u32 scales = e4m3x2_to_f16x2(codes.scales);
-        upper = Table::of_scale(to_float(f16{u16(scales & 0xffff)}), magnitudes.at);
-        lower = Table::of_scale(to_float(f16{u16(scales >> 16)}), magnitudes.at);
-    }
-
-    __device__ __forceinline__ StripStep step(int s) const {
-        StripStep a;
-        upper.decode(codes.half[s / 2].at[s % 2 * 2], a.upper_low, a.upper_high);
-        lower.decode(codes.half[s / 2].at[s % 2 * 2 + 1], a.lower_low, a.lower_high);
-        return a;
-    }
-};
-
 // A word of row `row` of a matrix whose rows of 128 bytes TMA has swizzled: columns 16 * piece + 4 * q ..
 __device__ __forceinline__ u32 swizzled_word(const u8* matrix, int row, int piece, int q) {
     return *reinterpret_cast<const u32*>(matrix + row * 128 + (piece ^ row % 8) * 16 + q * 4);
 }
 
-template <>
-class StripReader<8, false> {
-    const u8* strip;
-    int g;
-    int q;
-
-  public:
-    __device__ __forceinline__ StripReader(const u8* strip_, int lane, const Int4Magnitudes&)
-        : strip(strip_), g(lane / 4), q(lane % 4) {}
-
-    __device__ __forceinline__ StripStep step(int s) const {
-        return StripStep{swizzled_word(strip, g, 2 * s, q), swizzled_word(strip, g + 8, 2 * s, q),
-                         swizzled_word(strip, g, 2 * s + 1, q), swizzled_word(strip, g + 8, 2 * s + 1, q)};
-    }
-};
+// The A operands of step `s` of a strip.
+__device__ __forceinline__ StripStep strip_step(const u8* strip, int s, int lane) {
+    const int g = lane / 4;
+    const int q = lane % 4;
+    return StripStep{swizzled_word(strip, g, 2 * s, q), swizzled_word(strip, g + 8, 2 * s, q),
+                     swizzled_word(strip, g, 2 * s + 1, q), swizzled_word(strip, g + 8, 2 * s + 1, q)};
+}
 
 // Queues the loads of one warp, which come in the order in which it uses them.
 template <class Config>
@@ -139,7 +101,6 @@ class SkinnyLoader {
   public:
     const TensorMap* x_map;
     const TensorMap* weight_map;
-    const u8* weight;
     u8* x_slots;
     u8* weight_slots;
     u64* full;
@@ -168,16 +129,8 @@ class SkinnyLoader {
 #pragma unroll
         for (int i = 0; i < Shape::STRIPS; i++) {
             if (i < strips) {
-                u8* to = weight_slots + (slot * Shape::STRIPS + i) * Shape::STRIP_BYTES;
-                const int s = strip + i;
-                if constexpr (Shape::INT4) {
-                    const i64 chunk = i64(s / Int4Chunk::STRIPS) * k_blocks + block;
-                    const u8* from = weight + chunk * Int4Chunk::BYTES + s % Int4Chunk::STRIPS * Shape::STRIP_BYTES;
-                    bulk_load(to, from, Shape::STRIP_BYTES, full + slot, CacheHint::EVICT_FIRST);
-                } else {
-                    tma_load_2d(to, weight_map, full + slot, block * Shape::COLUMNS, s * Int4Chunk::STRIP_ROWS,
-                                CacheHint::EVICT_FIRST);
-                }
+                tma_load_2d(weight_slots + (slot * Shape::STRIPS + i) * Shape::STRIP_BYTES, weight_map, full + slot,
+                            block * Shape::COLUMNS, (strip + i) * Shape::STRIP_ROWS, CacheHint::EVICT_FIRST);
             }
         }
     }
@@ -193,9 +146,8 @@ using SkinnySums = float[SkinnyShape<Config>::STRIPS][SkinnyShape<Config>::TOKEN
 // Adds the products of one block to the sums of the first `strips` strips.
 template <class Config>
 __device__ __forceinline__ void multiply_block(SkinnySums<Config>& sums, const u8* x, const u8* weights, int strips,
-                                               int lane, const Int4Magnitudes& magnitudes) {
+                                               int lane) {
     using Shape = SkinnyShape<Config>;
-    using Reader = StripReader<Config::WEIGHT_BITS, Config::SIGN_MAGNITUDE>;
     u32 b[Shape::STEPS][Shape::TOKEN_BLOCKS][4];
 #pragma unroll
     for (int s = 0; s < Shape::STEPS; s++) {
@@ -212,10 +164,9 @@ __device__ __forceinline__ void multiply_block(SkinnySums<Config>& sums, const u
 #pragma unroll
     for (int i = 0; i < Shape::STRIPS; i++) {
         if (i < strips) {
-            const Reader reader(weights + i * Shape::STRIP_BYTES, lane, magnitudes);
 #pragma unroll
             for (int s = 0; s < Shape::STEPS; s++) {
-                const StripStep a = reader.step(s);
+                const StripStep a = strip_step(weights + i * Shape::STRIP_BYTES, s, lane);
                 const u32 a0 = low_e4m3x2_to_f16x2(a.upper_low), a1 = low_e4m3x2_to_f16x2(a.lower_low);
                 const u32 a2 = high_e4m3x2_to_f16x2(a.upper_low), a3 = high_e4m3x2_to_f16x2(a.lower_low);
                 const u32 a4 = low_e4m3x2_to_f16x2(a.upper_high), a5 = low_e4m3x2_to_f16x2(a.lower_high);
@@ -283,10 +234,8 @@ struct SumExchange {
 
 template <class Config>
 __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
-    sm90_int4_fp8_skinny(const __grid_constant__ TensorMap x_map, const __grid_constant__ TensorMap weight_map,
-                         const u8* weight, const float* x_scale, const float* row_scale, void* out, int m, int n, int rows,
-                         int n_strips, int k_blocks, float magnitude1, float magnitude2, float magnitude3,
-                         float magnitude4, float magnitude5, float magnitude6, float magnitude7, float magnitude8) {
+    sm90_e4m3_skinny(const __grid_constant__ TensorMap x_map, const __grid_constant__ TensorMap weight_map,
+                     const float* x_scale, const float* row_scale, void* out, int m, int n, int n_strips, int k_blocks) {
     using Shape = SkinnyShape<Config>;
     extern __shared__ __align__(1024) u8 smem_base[];
     // Uniform in the eyes of the compiler, which keeps what depends on it in uniform registers, as copies need.
@@ -316,8 +265,8 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
         wait_for_previous_kernel();
         u32 phase = 0;
         for (int strip = first_strip; strip < end_strip; strip += Shape::STRIPS) {
-            const int row = (strip + i) * Int4Chunk::STRIP_ROWS;
-            const RowScales row_scales = RowScales::load(row_scale, row, rows, lane);
+            const int row = (strip + i) * Shape::STRIP_ROWS;
+            const RowScales row_scales = RowScales::load(row_scale, row, n, lane);
             const OutputFragment<Config::EPILOGUE, Config::OUT_F32> output(x_scale, out, row, token_block * 8, m, n,
                                                                        lane);
             float total[4];
@@ -330,13 +279,11 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
         return;
     }
 
-    const Int4Magnitudes magnitudes{{magnitude1, magnitude2, magnitude3, magnitude4, magnitude5, magnitude6, magnitude7,
-                                     magnitude8}};
     u8* x_slots = smem_base + warp * Shape::STAGES * Shape::X_BYTES;
     u8* weight_slots = smem_base + Shape::WEIGHT_AT + warp * Shape::STAGES * Shape::STRIPS * Shape::STRIP_BYTES;
     u64* full = barriers + warp * Shape::STAGES;
     // A warp beyond the last block has nothing to load and adds zeros.
-    SkinnyLoader<Config> loader{&x_map, &weight_map, weight, x_slots, weight_slots, full, k_blocks, end_strip, warp,
+    SkinnyLoader<Config> loader{&x_map, &weight_map, x_slots, weight_slots, full, k_blocks, end_strip, warp,
                                 warp < k_blocks ? first_strip : end_strip, warp};
     // Weights do not depend on the kernel ahead: fill the ring with them while it ends.
     const SkinnyLoader<Config> first_loads = loader;
@@ -364,7 +311,7 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
         for (int block = warp; block < k_blocks; block += Shape::WARPS) {
             mbarrier_wait(full + stage.index, stage.phase);
             multiply_block<Config>(sums, x_slots + stage.index * Shape::X_BYTES,
-                                   weight_slots + stage.index * Shape::STRIPS * Shape::STRIP_BYTES, strips, lane, magnitudes);
+                                   weight_slots + stage.index * Shape::STRIPS * Shape::STRIP_BYTES, strips, lane);
             __syncwarp();
             if (loader.has_more()) {
                 if (lane == 0) {
