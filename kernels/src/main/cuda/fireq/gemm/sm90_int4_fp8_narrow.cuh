@@ -29,7 +29,7 @@
  *            + received   CLUSTER 2: half the fragments, of the other CTA
  *            + barriers   8 * (2 * WARPGROUPS * (STAGES + X_STAGES) + 1)
  * Barriers   0 (__syncthreads) for the setup, 1: the rings are free for another pass, 2: between consumers
- * Requires   m <= TILE_M; k a multiple of 16 and x aligned to 16 (tensor map); a cluster of two has one pass (launcher)
+ * Requires   m <= TILE_M; k a multiple of 16 and x aligned to 16 (tensor map); with one group there is one pass (launcher)
  * Not for    e4m3 weights: sm90_e4m3_skinny
  * Launcher   io.fireq.kernels.gemm.NarrowGemm      Oracle  io.fireq.kernels.gemm.LinearOracle
  * Notes      docs/performance/0004-gemm.md
@@ -65,6 +65,7 @@ struct NarrowShape {
     using Fragments = Int4ChunkFragments<Config::SIGN_MAGNITUDE>;
     static constexpr int TOKEN_BLOCKS = TILE_M / 8;
     static constexpr int PASS_STRIPS = GROUPS * STRIPS;
+    static constexpr bool ONE_PASS = GROUPS == 1;
     static constexpr int FRAGMENTS = PASS_STRIPS * TOKEN_BLOCKS;
     static constexpr int FINISHED = (FRAGMENTS + WARPS - 1) / WARPS;  // by a warp, at most
 
@@ -81,7 +82,7 @@ struct NarrowShape {
     // A warpgroup takes codes two groups ahead, and its producer loads the x of a block before its weights.
     static_assert(X_STAGES >= (GROUPS == 1 ? 3 : 2), "x of the block that is multiplied and of all whose codes are taken");
     static_assert(STAGES >= 3, "one slot is loaded while the codes of two groups are taken");
-    static_assert(CLUSTER == 1 || CLUSTER == 2, "the CTAs of a cluster finish half the fragments each");
+    static_assert(CLUSTER == 1 || CLUSTER == 2 && ONE_PASS, "the CTAs of a cluster finish half the fragments each");
     static_assert(!Config::OUT_F32 || Config::EPILOGUE == STORE, "float32 is stored as it is");
     static_assert(SMEM_BYTES == Config::SMEM_BYTES, "the launcher asks for the shared memory that the kernel lays out");
 };
@@ -259,6 +260,8 @@ class NarrowConsumer {
         take(codes);
         decode<0>(even, codes, strips);
         take(codes);
+        // Rather than asking for x again and again while another kernel wants to compute.
+        wait_for_previous_kernel();
         for (int block = 0; block < blocks; block++) {
             step<0>(sums, even, odd, codes, strips);
             if constexpr (Shape::GROUPS == 1) {
@@ -436,7 +439,7 @@ __global__ void __launch_bounds__(NarrowShape<Config>::THREADS, 1)
         for (;;) {
             producer.load(pass, pass.first_strip == first_strip);
             pass.first_strip += Shape::PASS_STRIPS;
-            if (Shape::CLUSTER == 2 || pass.first_strip >= end_strip) {
+            if (Shape::ONE_PASS || pass.first_strip >= end_strip) {
                 return;
             }
             pass.strips = min(Shape::PASS_STRIPS, end_strip - pass.first_strip);
@@ -455,7 +458,6 @@ __global__ void __launch_bounds__(NarrowShape<Config>::THREADS, 1)
     for (;;) {
         typename NarrowConsumer<Config>::Sums sums;
         consumer.multiply(sums, blocks, pass.strips);
-        wait_for_previous_kernel();
         named_barrier_sync(2, Shape::CONSUMERS);  // nobody reads the rings any more
         consumer.put(sums, pass.strips);
         // What the first fragment needs, underway while warps meet.
@@ -506,6 +508,8 @@ __global__ void __launch_bounds__(NarrowShape<Config>::THREADS, 1)
         if constexpr (Shape::CLUSTER == 2) {
             // A CTA lives until nobody writes to it any more.
             mbarrier_wait_cluster(smem.received(), 0);
+        }
+        if constexpr (Shape::ONE_PASS) {
             return;
         }
         pass.first_strip += Shape::PASS_STRIPS;

@@ -37,14 +37,14 @@ record NarrowConfig(int tileM, int groups, int cluster, boolean signMagnitude, E
         return tileM <= 16;
     }
 
-    /** Slots of weights of each warpgroup: few where x, which is loaded behind them, is needed soon. */
+    /** Slots of weights of each warpgroup: few, for what is loaded early keeps others waiting, x among them. */
     private int stages() {
-        return groups > 1 ? 6 : tileM <= 32 ? 4 : 3;
+        return groups > 1 ? 4 : 3;
     }
 
-    /** Slots of x: for the blocks that the weights' slots hold, and the one that is multiplied. */
+    /** Slots of x: for the blocks that the weights' slots hold, and what is multiplied. */
     private int xStages() {
-        return (stages() + groups - 1) / groups + 1;
+        return groups > 1 ? 3 : tileM <= 32 ? 5 : 4;
     }
 
     /** Dynamic shared memory; the kernel asserts that it lays out the same. */
