@@ -30,7 +30,7 @@
  * Pipeline   each warp feeds itself: a ring of STAGES tiles, filled with old positions before the kernel ahead, which
  *            writes the new ones, has ended
  *            barrier           initialised to   who arrives   who waits   tx bytes
- *            full[warp][slot]  1                lane 0        the warp    tile
+ *            full[warp][slot]  1 + 32           lane 0, all   the warp    codes of a tile; scales and zeros come by cp.async
  * Smem map   0  sizeof(DecodeSmem)  rings, barriers, later the sums of each warp (dynamic)
  * Barriers   0 (__syncthreads)
  * Requires   one group per head, kv_block_size a multiple of 16, HEAD_DIM 64 or 128 (launcher checks)
@@ -45,6 +45,8 @@
 #include "fireq/attention/online_softmax.cuh"
 #include "fireq/attention/paged_kv.cuh"
 #include "fireq/pipeline/stage.cuh"
+#include "fireq/ptx/bytes.cuh"
+#include "fireq/ptx/cp_async.cuh"
 #include "fireq/ptx/griddep.cuh"
 #include "fireq/ptx/mma_f16.cuh"
 #include "fireq/ptx/tma.cuh"
@@ -54,13 +56,19 @@ namespace fireq {
 constexpr int DECODE_COLUMNS = 8;
 constexpr int CODE_OFFSET = 64;
 
-// Nibbles i and i + 4 of a word as the pair of halves 64 + code. 64 has exponent bits 0x5400 and a last place of 1/16,
-// so a nibble in bits 4..7 counts units.
-template <int I>
-__device__ __forceinline__ u32 codes_to_f16x2(u32 word) {
-    const u32 moved = I == 0 ? word << 4 : word >> (4 * I - 4);
-    return (moved & 0x00f000f0u) | 0x54005400u;
-}
+// Eight codes of a word, as four pairs of halves 64 + code: pair[i] are nibbles i and i + 4. 64 has exponent bits 0x5400
+// and a last place of 1/16, so a nibble in bits 4..7 counts units.
+struct CodePairs {
+    u32 pair[4];
+
+    __device__ __forceinline__ explicit CodePairs(u32 word) {
+        const u32 high = word >> 8;
+        pair[0] = select_or<0x00f000f0u, 0x54005400u>(word << 4);
+        pair[1] = select_or<0x00f000f0u, 0x54005400u>(word);
+        pair[2] = select_or<0x00f000f0u, 0x54005400u>(high << 4);
+        pair[3] = select_or<0x00f000f0u, 0x54005400u>(high);
+    }
+};
 
 // A run of positions of one KV head as it lies in the cache: neighbours in one KV block.
 template <int HEAD_DIM>
@@ -68,13 +76,12 @@ struct DecodeRun {
     static constexpr int POSITIONS = 16;
     static constexpr int ROW_BYTES = HEAD_DIM / 2;
     static constexpr int CODE_BYTES = POSITIONS * ROW_BYTES;
-    static constexpr int PARAM_BYTES = POSITIONS * int(sizeof(ScaleZero));
-    static constexpr int BYTES = 2 * (CODE_BYTES + PARAM_BYTES);
+    static constexpr int PARAM_LANES = POSITIONS * int(sizeof(ScaleZero)) / 16;  // that copy the params of K or V
 
     alignas(16) u8 k[CODE_BYTES];
     alignas(16) u8 v[CODE_BYTES];
-    ScaleZero k_param[POSITIONS];
-    ScaleZero v_param[POSITIONS];
+    alignas(16) ScaleZero k_param[POSITIONS];
+    alignas(16) ScaleZero v_param[POSITIONS];
 };
 
 // What a warp fetches at a time.
@@ -176,25 +183,27 @@ struct DecodeWarp {
             const DecodeRun<HEAD_DIM>& run = tile.run[half];
             const KWords upper = *reinterpret_cast<const KWords*>(run.k + g * ROW_BYTES + q * (ROW_BYTES / 4));
             const KWords lower = *reinterpret_cast<const KWords*>(run.k + (g + 8) * ROW_BYTES + q * (ROW_BYTES / 4));
+            // Two sums of half the channels each, for a product waits for the one before it.
+            float odd[4] = {};
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 scores[half][i] = minus_offset[i % 2];
             }
 #pragma unroll
             for (int w = 0; w < K_STEPS / 2; w++) {
-                const u32 low = upper.at[w];
-                const u32 high = lower.at[w];
-                mma_f16_m16n8k16(scores[half], codes_to_f16x2<0>(low), codes_to_f16x2<0>(high), codes_to_f16x2<1>(low),
-                                 codes_to_f16x2<1>(high), query[2 * w][0], query[2 * w][1]);
-                mma_f16_m16n8k16(scores[half], codes_to_f16x2<2>(low), codes_to_f16x2<2>(high), codes_to_f16x2<3>(low),
-                                 codes_to_f16x2<3>(high), query[2 * w + 1][0], query[2 * w + 1][1]);
+                const CodePairs up(upper.at[w]);
+                const CodePairs low(lower.at[w]);
+                mma_f16_m16n8k16(scores[half], up.pair[0], low.pair[0], up.pair[1], low.pair[1], query[2 * w][0],
+                                 query[2 * w][1]);
+                mma_f16_m16n8k16(odd, up.pair[2], low.pair[2], up.pair[3], low.pair[3], query[2 * w + 1][0],
+                                 query[2 * w + 1][1]);
             }
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const ScaleZero param = run.k_param[g + i / 2 * 8];
                 const int position = first_position + 16 * half + g + i / 2 * 8;
                 const float score =
-                    to_float(param.scale) * fmaf(-to_float(param.zero), query_sum[i % 2], scores[half][i]);
+                    to_float(param.scale) * fmaf(-to_float(param.zero), query_sum[i % 2], scores[half][i] + odd[i]);
                 scores[half][i] = position <= limit[i % 2] ? score : Max::identity();
             }
         }
@@ -281,22 +290,15 @@ struct DecodeWarp {
 #pragma unroll
             for (int w = 0; w < O_BLOCKS / 4; w++) {
                 // Channels 0..3 and 4..7 of two neighbouring positions.
-                const u32 first_low = __byte_perm(v[0].at[w], v[1].at[w], 0x5410);
-                const u32 first_high = __byte_perm(v[0].at[w], v[1].at[w], 0x7632);
-                const u32 second_low = __byte_perm(v[2].at[w], v[3].at[w], 0x5410);
-                const u32 second_high = __byte_perm(v[2].at[w], v[3].at[w], 0x7632);
-                mma_f16_m16n8k16(output[4 * w], codes_to_f16x2<0>(first_low), codes_to_f16x2<0>(first_high),
-                                 codes_to_f16x2<0>(second_low), codes_to_f16x2<0>(second_high), probs[half][0],
-                                 probs[half][1]);
-                mma_f16_m16n8k16(output[4 * w + 1], codes_to_f16x2<1>(first_low), codes_to_f16x2<1>(first_high),
-                                 codes_to_f16x2<1>(second_low), codes_to_f16x2<1>(second_high), probs[half][0],
-                                 probs[half][1]);
-                mma_f16_m16n8k16(output[4 * w + 2], codes_to_f16x2<2>(first_low), codes_to_f16x2<2>(first_high),
-                                 codes_to_f16x2<2>(second_low), codes_to_f16x2<2>(second_high), probs[half][0],
-                                 probs[half][1]);
-                mma_f16_m16n8k16(output[4 * w + 3], codes_to_f16x2<3>(first_low), codes_to_f16x2<3>(first_high),
-                                 codes_to_f16x2<3>(second_low), codes_to_f16x2<3>(second_high), probs[half][0],
-                                 probs[half][1]);
+                const CodePairs first_low(__byte_perm(v[0].at[w], v[1].at[w], 0x5410));
+                const CodePairs first_high(__byte_perm(v[0].at[w], v[1].at[w], 0x7632));
+                const CodePairs second_low(__byte_perm(v[2].at[w], v[3].at[w], 0x5410));
+                const CodePairs second_high(__byte_perm(v[2].at[w], v[3].at[w], 0x7632));
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    mma_f16_m16n8k16(output[4 * w + i], first_low.pair[i], first_high.pair[i], second_low.pair[i],
+                                     second_high.pair[i], probs[half][0], probs[half][1]);
+                }
             }
         }
     }
@@ -396,24 +398,32 @@ __global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
             }
             runs[half] = __shfl_sync(0xffffffffu, run_rows, run - runs_from);
         }
+        u64* full = &smem.full[warp][slot];
+        // Scales and zeros are too little for a bulk copy: each lane takes 16 bytes of one half's K or V.
+        if (lane < Warp::HALVES * 2 * Run::PARAM_LANES) {
+            const int half = lane / (2 * Run::PARAM_LANES);
+            const bool is_v = lane / Run::PARAM_LANES % 2;
+            const int first = lane % Run::PARAM_LANES * (16 / int(sizeof(ScaleZero)));
+            Run& to = smem.ring[warp][slot].run[half];
+            const i64 run = half == 0 ? runs[0] : runs[1];
+            cp_async_16((is_v ? to.v_param : to.k_param) + first, (is_v ? v_params : k_params) + run * Run::POSITIONS + first);
+        }
+        cp_async_arrive(full);
         if (lane == 0) {
-            u64* full = &smem.full[warp][slot];
-            mbarrier_arrive_expect_bytes(full, Warp::HALVES * Run::BYTES);
+            mbarrier_arrive_expect_bytes(full, Warp::HALVES * 2 * Run::CODE_BYTES);
 #pragma unroll
             for (int half = 0; half < Warp::HALVES; half++) {
                 Run& to = smem.ring[warp][slot].run[half];
                 const i64 run = runs[half];
                 bulk_load(to.k, k_codes + run * Run::CODE_BYTES, Run::CODE_BYTES, full, CacheHint::EVICT_FIRST);
-                bulk_load(to.k_param, k_params + run * Run::POSITIONS, Run::PARAM_BYTES, full, CacheHint::EVICT_FIRST);
                 bulk_load(to.v, v_codes + run * Run::CODE_BYTES, Run::CODE_BYTES, full, CacheHint::EVICT_FIRST);
-                bulk_load(to.v_param, v_params + run * Run::POSITIONS, Run::PARAM_BYTES, full, CacheHint::EVICT_FIRST);
             }
         }
     };
     if (lane == 0) {
 #pragma unroll
         for (int slot = 0; slot < STAGES; slot++) {
-            mbarrier_init(&smem.full[warp][slot], 1);
+            mbarrier_init(&smem.full[warp][slot], 1 + WARP_SIZE);
         }
         mbarrier_init_fence();
     }

@@ -18,4 +18,13 @@ __device__ __forceinline__ u32 spread_signs(u32 x) {
     return permute_bytes(x, 0, 0xba98);
 }
 
+// x & MASK | INSERTED in one instruction; in C++ the compiler makes two of it, each with a constant.
+template <u32 MASK, u32 INSERTED>
+__device__ __forceinline__ u32 select_or(u32 x) {
+    constexpr int AND_OR = (0xf0 & 0xcc) | 0xaa;
+    u32 result;
+    asm("lop3.b32 %0, %1, %2, %3, %4;" : "=r"(result) : "r"(x), "n"(MASK), "n"(INSERTED), "n"(AND_OR));
+    return result;
+}
+
 }  // namespace fireq
