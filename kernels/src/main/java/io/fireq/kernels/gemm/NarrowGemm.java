@@ -77,29 +77,39 @@ final class NarrowGemm {
     }
 
     /** Strips of 16 packed rows, without those that hold padding only. */
-    private static int strips(int n, Epilogue epilogue) {
+    static int strips(int n, Epilogue epilogue) {
         int channels = epilogue == Epilogue.SILU_MUL ? Int4Fp8WeightLayout.STRIP_ROWS / 2 : Int4Fp8WeightLayout.STRIP_ROWS;
         return (n + channels - 1) / channels;
     }
 
     /**
-     * The fewest groups that hold a CTA's strips, or as many as there are; two CTAs together where neither has more than
-     * half a group.
+     * The fewest groups that hold a CTA's strips, or else the most that there are; two CTAs share their columns where one
+     * group holds the strips of both.
      */
     static NarrowConfig config(int m, GemmWeight weight, Epilogue epilogue, boolean outF32, int nSms) {
+        return config(m, weight.outputs(epilogue), weight.levels().isSignMagnitude(), epilogue, outF32, nSms);
+    }
+
+    /** The same as a pure function; {@code n} are the output channels. */
+    static NarrowConfig config(int m, int n, boolean signMagnitude, Epilogue epilogue, boolean outF32, int nSms) {
         int tileM = Arrays.stream(TILES).filter(tile -> m <= tile).findFirst().orElseThrow();
-        int strips = strips(weight.outputs(epilogue), epilogue);
+        int strips = strips(n, epilogue);
         List<Integer> available = groups(tileM, epilogue, outF32);
         int groups = available.stream().filter(g -> strips <= g * NarrowConfig.STRIPS * nSms).findFirst()
                 .orElse(available.get(available.size() - 1));
-        int cluster = groups == 1 && strips <= NarrowConfig.STRIPS * (nSms / 2) ? 2 : 1;
-        return new NarrowConfig(tileM, groups, cluster, weight.levels().isSignMagnitude(), epilogue, outF32);
+        int cluster = groups == 1 && strips <= nSms / 2 * NarrowConfig.STRIPS ? 2 : 1;
+        return new NarrowConfig(tileM, groups, cluster, signMagnitude, epilogue, outF32);
     }
 
     /** Queues a layer of at most {@link #MAX_TOKENS} tokens. */
     void launch(CudaStream stream, DeviceBuffer x, DeviceBuffer xScale, int m, GemmWeight weight, Epilogue epilogue,
             boolean outF32, DeviceBuffer out) {
-        int nSms = context.device().nSms();
+        launch(stream, x, xScale, m, weight, epilogue, outF32, out, context.device().nSms());
+    }
+
+    /** As above, as if the device had that many SMs: with fewer, each works on more. */
+    void launch(CudaStream stream, DeviceBuffer x, DeviceBuffer xScale, int m, GemmWeight weight, Epilogue epilogue,
+            boolean outF32, DeviceBuffer out, int nSms) {
         NarrowConfig config = config(m, weight, epilogue, outF32, nSms);
         int k = weight.k();
         int n = weight.outputs(epilogue);

@@ -159,11 +159,13 @@ final class GemmCase implements AutoCloseable {
 
     /** Checks every kernel that can serve the problem, with each epilogue, and float32 output. */
     void checkEveryKernel() {
-        for (Epilogue epilogue : epilogues()) {
-            checkFew(epilogue, false);
-        }
-        if (!gated) {
-            checkFew(Epilogue.STORE, true);
+        for (int nSms : new int[] {nSms(), 6, 3, 1}) {
+            for (Epilogue epilogue : epilogues()) {
+                checkFew(epilogue, false, nSms);
+            }
+            if (!gated) {
+                checkFew(Epilogue.STORE, true, nSms);
+            }
         }
         for (Epilogue epilogue : epilogues()) {
             GemmProblem problem = Int4Fp8Gemm.problem(m, weight, epilogue, false, out);
@@ -178,7 +180,7 @@ final class GemmCase implements AutoCloseable {
     /** Checks the kernels that {@link Gemm} picks. */
     void checkChosenKernel() {
         for (Epilogue epilogue : epilogues()) {
-            if (checkFew(epilogue, false)) {
+            if (checkFew(epilogue, false, nSms())) {
                 continue;
             }
             check(GemmHeuristics.choose(Int4Fp8Gemm.problem(m, weight, epilogue, false, out), nSms()));
@@ -206,8 +208,8 @@ final class GemmCase implements AutoCloseable {
         }
     }
 
-    /** Checks the kernels for few tokens; false where there are too many. */
-    private boolean checkFew(Epilogue epilogue, boolean outF32) {
+    /** Checks the kernels for few tokens, as if the device had so many SMs; false where there are too many tokens. */
+    private boolean checkFew(Epilogue epilogue, boolean outF32, int nSms) {
         String output = " " + epilogue + (outF32 ? " f32" : "");
         if (canBeSkinny()) {
             prepareOut(epilogue);
@@ -217,10 +219,11 @@ final class GemmCase implements AutoCloseable {
         }
         if (canBeNarrow()) {
             prepareOut(epilogue);
-            gemm.narrow().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
+            gemm.narrow().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out, nSms);
             gpu.context().synchronize();
-            NarrowConfig config = NarrowGemm.config(m, weight, epilogue, outF32, nSms());
-            compare(config.describe() + output, epilogue, outF32, config.promote() ? PROMOTED_NOISE : RUNNING_SUM_NOISE);
+            NarrowConfig config = NarrowGemm.config(m, weight, epilogue, outF32, nSms);
+            compare(config.describe() + " of " + nSms + output, epilogue, outF32,
+                    config.promote() ? PROMOTED_NOISE : RUNNING_SUM_NOISE);
         }
         return canBeSkinny() || canBeNarrow();
     }
