@@ -39,7 +39,7 @@ record NarrowConfig(int tileM, int groups, int cluster, boolean signMagnitude, E
 
     /** Slots of weights of each warpgroup: few, for what is loaded early keeps others waiting, x among them. */
     private int stages() {
-        return groups > 1 || tileM > 32 ? 4 : 3;
+        return groups > 1 ? 4 : 3;
     }
 
     /** Slots of x: for the blocks that the weights' slots hold, and what is multiplied. */
