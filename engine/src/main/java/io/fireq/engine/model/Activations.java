@@ -2,33 +2,33 @@ package io.fireq.engine.model;
 
 import io.fireq.engine.backend.Backend;
 
-/** The activations of one step, shared by all layers. All are {@code [maxBatchTokens, width]}. */
-final class Activations {
-    /** The residual stream, {@code [.., hiddenSize]}. */
-    final Backend.Rows hidden;
-    /** Input of qkv and of gate_up, {@code [.., hiddenSize]}. */
-    final Backend.QuantizedRows normed;
-    /** {@code [.., (nHeads + 2 nKvHeads) · headDim]}. */
-    final Backend.Rows qkv;
-    /** One scale per head, {@code [.., nHeads · headDim]}. */
-    final Backend.QuantizedRows query;
-    /** {@code [.., nHeads · headDim]}. */
-    final Backend.Rows attended;
-    final Backend.QuantizedRows attendedQuantized;
-    /** {@code silu(gate) · up}, {@code [.., ffnSize]}. */
-    final Backend.Rows gated;
-    final Backend.QuantizedRows gatedQuantized;
+/**
+ * The activations of one step, shared by all layers. All are {@code [maxTokens, width]}.
+ *
+ * @param hidden            the residual stream, {@code [.., hiddenSize]}
+ * @param normed            input of qkv and of gate_up, {@code [.., hiddenSize]}
+ * @param qkv               {@code [.., (nHeads + 2 nKvHeads) · headDim]}
+ * @param query             one scale per head, {@code [.., nHeads · headDim]}
+ * @param attended          {@code [.., nHeads · headDim]}
+ * @param attendedQuantized the same, quantized
+ * @param gated             {@code silu(gate) · up}, {@code [.., ffnSize]}
+ * @param gatedQuantized    the same, quantized
+ */
+public record Activations(Backend.Rows hidden, Backend.QuantizedRows normed, Backend.Rows qkv,
+        Backend.QuantizedRows query, Backend.Rows attended, Backend.QuantizedRows attendedQuantized, Backend.Rows gated,
+        Backend.QuantizedRows gatedQuantized) {
 
-    Activations(ModelConfig config, int maxBatchTokens, Backend backend) {
+    /** Allocates those of a model's layers for steps of up to {@code maxTokens} tokens. */
+    public static Activations of(ModelConfig config, int maxTokens, Backend backend) {
         int qSize = config.nHeads() * config.headDim();
         int kvSize = config.nKvHeads() * config.headDim();
-        hidden = backend.rows(maxBatchTokens, config.hiddenSize());
-        normed = backend.quantizedRows(maxBatchTokens, config.hiddenSize(), 1);
-        qkv = backend.rows(maxBatchTokens, qSize + 2 * kvSize);
-        query = backend.quantizedRows(maxBatchTokens, qSize, config.nHeads());
-        attended = backend.rows(maxBatchTokens, qSize);
-        attendedQuantized = backend.quantizedRows(maxBatchTokens, qSize, 1);
-        gated = backend.rows(maxBatchTokens, config.ffnSize());
-        gatedQuantized = backend.quantizedRows(maxBatchTokens, config.ffnSize(), 1);
+        return new Activations(backend.rows(maxTokens, config.hiddenSize()),
+                backend.quantizedRows(maxTokens, config.hiddenSize(), 1),
+                backend.rows(maxTokens, qSize + 2 * kvSize),
+                backend.quantizedRows(maxTokens, qSize, config.nHeads()),
+                backend.rows(maxTokens, qSize),
+                backend.quantizedRows(maxTokens, qSize, 1),
+                backend.rows(maxTokens, config.ffnSize()),
+                backend.quantizedRows(maxTokens, config.ffnSize(), 1));
     }
 }

@@ -56,16 +56,16 @@ final class DecoderLayer {
     }
 
     void forward(Activations a, Backend.KvCache kvCache) {
-        backend.rmsNormQuantize(a.hidden, inputNorm, rmsNormEps, a.normed);
-        backend.linear(a.normed, qkv, Epilogue.NONE, a.qkv);
-        backend.ropeAppendKv(a.qkv, attention, kvCache, a.query);
-        backend.attention(a.query, attention, kvCache, a.attended);
-        backend.quantize(a.attended, a.attendedQuantized);
-        backend.linear(a.attendedQuantized, output, Epilogue.RESIDUAL_ADD, a.hidden);
+        backend.rmsNormQuantize(a.hidden(), inputNorm, rmsNormEps, a.normed());
+        backend.linear(a.normed(), qkv, Epilogue.NONE, a.qkv());
+        backend.ropeAppendKv(a.qkv(), attention, kvCache, a.query());
+        backend.attention(a.query(), attention, kvCache, a.attended());
+        backend.quantize(a.attended(), a.attendedQuantized());
+        backend.linear(a.attendedQuantized(), output, Epilogue.RESIDUAL_ADD, a.hidden());
 
-        backend.rmsNormQuantize(a.hidden, postAttentionNorm, rmsNormEps, a.normed);
-        backend.linear(a.normed, gateUp, Epilogue.SILU_MUL, a.gated);
-        backend.quantize(a.gated, a.gatedQuantized);
-        backend.linear(a.gatedQuantized, down, Epilogue.RESIDUAL_ADD, a.hidden);
+        backend.rmsNormQuantize(a.hidden(), postAttentionNorm, rmsNormEps, a.normed());
+        backend.linear(a.normed(), gateUp, Epilogue.SILU_MUL, a.gated());
+        backend.quantize(a.gated(), a.gatedQuantized());
+        backend.linear(a.gatedQuantized(), down, Epilogue.RESIDUAL_ADD, a.hidden());
     }
 }

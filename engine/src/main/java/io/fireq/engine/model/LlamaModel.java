@@ -45,7 +45,7 @@ public final class LlamaModel {
         head = config.tieEmbeddings() && !weights.hasLinear("lm_head")
                 ? embedding
                 : backend.weight(List.of(weights.linear("lm_head", config.vocabSize(), config.hiddenSize())));
-        activations = new Activations(config, maxBatchTokens, backend);
+        activations = Activations.of(config, maxBatchTokens, backend);
         kvCache = backend.kvCache(new KvCacheSpec(config.nLayers(), config.nKvHeads(), config.headDim(),
                 limits.nKvBlocks(), limits.kvBlockSize(), kvFormat));
     }
@@ -86,11 +86,11 @@ public final class LlamaModel {
 
     /** Computes the last step once more, which puts the same K and V where they are already; for benchmarks. */
     public Backend.Logits recompute() {
-        backend.embed(embedding, activations.hidden);
+        backend.embed(embedding, activations.hidden());
         for (DecoderLayer layer : layers) {
             layer.forward(activations, kvCache);
         }
-        return backend.logits(activations.hidden, finalNorm, config.rmsNormEps(), head);
+        return backend.logits(activations.hidden(), finalNorm, config.rmsNormEps(), head);
     }
 
     public ModelConfig config() {

@@ -6,6 +6,7 @@ import io.fireq.engine.backend.Backend.Epilogue;
 import io.fireq.engine.backend.KvCacheSpec;
 import io.fireq.engine.backend.KvFormat;
 import io.fireq.engine.batch.Batch;
+import io.fireq.engine.model.Activations;
 import io.fireq.engine.model.ModelConfig;
 import io.fireq.engine.model.RotaryTable;
 import io.fireq.engine.tensor.WeightMatrix;
@@ -28,14 +29,7 @@ public final class BlockRunner implements AutoCloseable {
     private final ModelConfig config;
     private final RotaryTable rotary;
     private final int hadamardBlock;
-    private final Backend.Rows hidden;
-    private final Backend.QuantizedRows normed;
-    private final Backend.Rows qkv;
-    private final Backend.QuantizedRows query;
-    private final Backend.Rows attended;
-    private final Backend.QuantizedRows attendedQuantized;
-    private final Backend.Rows gated;
-    private final Backend.QuantizedRows gatedQuantized;
+    private final Activations activations;
     private final Backend.KvCache kvCache;
     private Backend.Vector inputNorm;
     private Backend.Weight qkvWeight;
@@ -55,16 +49,7 @@ public final class BlockRunner implements AutoCloseable {
         this.config = config;
         this.hadamardBlock = hadamardBlock;
         rotary = RotaryTable.of(config.ropeInverseFrequencies(), windowLen);
-        int qSize = config.nHeads() * config.headDim();
-        int kvSize = config.nKvHeads() * config.headDim();
-        hidden = backend.rows(windowLen, config.hiddenSize());
-        normed = backend.quantizedRows(windowLen, config.hiddenSize(), 1);
-        qkv = backend.rows(windowLen, qSize + 2 * kvSize);
-        query = backend.quantizedRows(windowLen, qSize, config.nHeads());
-        attended = backend.rows(windowLen, qSize);
-        attendedQuantized = backend.quantizedRows(windowLen, qSize, 1);
-        gated = backend.rows(windowLen, config.ffnSize());
-        gatedQuantized = backend.quantizedRows(windowLen, config.ffnSize(), 1);
+        activations = Activations.of(config, windowLen, backend);
         kvCache = backend.kvCache(new KvCacheSpec(1, config.nKvHeads(), config.headDim(),
                 (windowLen + KV_BLOCK_SIZE - 1) / KV_BLOCK_SIZE, KV_BLOCK_SIZE, kvFormat));
     }
@@ -146,89 +131,89 @@ public final class BlockRunner implements AutoCloseable {
         int[] blocks = IntStream.range(0, (nTokens + KV_BLOCK_SIZE - 1) / KV_BLOCK_SIZE).toArray();
         backend.begin(new Batch(new int[nTokens], positions, positions, new int[] {0, nTokens}, new int[] {nTokens},
                 new int[][] {blocks}, new int[0]));
-        backend.write(input, nTokens, hidden);
+        backend.write(input, nTokens, activations.hidden());
     }
 
     /** Norm and quantization in front of the attention. */
     public void attentionInput() {
-        backend.rmsNormQuantize(hidden, inputNorm, config.rmsNormEps(), normed);
+        backend.rmsNormQuantize(activations.hidden(), inputNorm, config.rmsNormEps(), activations.normed());
     }
 
     public void qkv() {
-        backend.linear(normed, qkvWeight, Epilogue.NONE, qkv);
+        backend.linear(activations.normed(), qkvWeight, Epilogue.NONE, activations.qkv());
     }
 
     /** Rotation, KV cache and attention, up to the quantized input of the output layer. */
     public void attend() {
-        backend.ropeAppendKv(qkv, attention, kvCache, query);
-        backend.attention(query, attention, kvCache, attended);
-        backend.quantize(attended, attendedQuantized);
+        backend.ropeAppendKv(activations.qkv(), attention, kvCache, activations.query());
+        backend.attention(activations.query(), attention, kvCache, activations.attended());
+        backend.quantize(activations.attended(), activations.attendedQuantized());
     }
 
     /** The output layer, added to the residual stream. */
     public void addAttention() {
-        backend.linear(attendedQuantized, outputWeight, Epilogue.RESIDUAL_ADD, hidden);
+        backend.linear(activations.attendedQuantized(), outputWeight, Epilogue.RESIDUAL_ADD, activations.hidden());
     }
 
     /** Norm and quantization in front of the MLP. */
     public void mlpInput() {
-        backend.rmsNormQuantize(hidden, postNorm, config.rmsNormEps(), normed);
+        backend.rmsNormQuantize(activations.hidden(), postNorm, config.rmsNormEps(), activations.normed());
     }
 
     /** {@code silu(gate) · up}, up to the quantized input of the down layer. */
     public void gateUp() {
-        backend.linear(normed, gateUpWeight, Epilogue.SILU_MUL, gated);
-        backend.quantize(gated, gatedQuantized);
+        backend.linear(activations.normed(), gateUpWeight, Epilogue.SILU_MUL, activations.gated());
+        backend.quantize(activations.gated(), activations.gatedQuantized());
     }
 
     /** The down layer, added to the residual stream. */
     public void addMlp() {
-        backend.linear(gatedQuantized, downWeight, Epilogue.RESIDUAL_ADD, hidden);
+        backend.linear(activations.gatedQuantized(), downWeight, Epilogue.RESIDUAL_ADD, activations.hidden());
     }
 
     // What flows; all {@code [nTokens, width]}.
 
     /** The input of attention or MLP, whichever was computed last. */
     public void readNormed(float[] target) {
-        backend.read(normed, nTokens, target);
+        backend.read(activations.normed(), nTokens, target);
     }
 
     public void readQkv(float[] target) {
-        backend.read(qkv, nTokens, target);
+        backend.read(activations.qkv(), nTokens, target);
     }
 
     /** The attention's result before its quantization. */
     public void readAttended(float[] target) {
-        backend.read(attended, nTokens, target);
+        backend.read(activations.attended(), nTokens, target);
     }
 
     /** Takes a result of {@link #readAttended} up again. */
     public void writeAttended(float[] source) {
-        backend.write(source, nTokens, attended);
-        backend.quantize(attended, attendedQuantized);
+        backend.write(source, nTokens, activations.attended());
+        backend.quantize(activations.attended(), activations.attendedQuantized());
     }
 
     public void readAttendedQuantized(float[] target) {
-        backend.read(attendedQuantized, nTokens, target);
+        backend.read(activations.attendedQuantized(), nTokens, target);
     }
 
     /** {@code silu(gate) · up} before its quantization. */
     public void readGated(float[] target) {
-        backend.read(gated, nTokens, target);
+        backend.read(activations.gated(), nTokens, target);
     }
 
     /** Takes a result of {@link #readGated} up again. */
     public void writeGated(float[] source) {
-        backend.write(source, nTokens, gated);
-        backend.quantize(gated, gatedQuantized);
+        backend.write(source, nTokens, activations.gated());
+        backend.quantize(activations.gated(), activations.gatedQuantized());
     }
 
     public void readGatedQuantized(float[] target) {
-        backend.read(gatedQuantized, nTokens, target);
+        backend.read(activations.gatedQuantized(), nTokens, target);
     }
 
     public void readHidden(float[] target) {
-        backend.read(hidden, nTokens, target);
+        backend.read(activations.hidden(), nTokens, target);
     }
 
     @Override
