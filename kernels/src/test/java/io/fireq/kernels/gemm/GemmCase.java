@@ -159,7 +159,7 @@ final class GemmCase implements AutoCloseable {
 
     /** Checks every kernel that can serve the problem, with each epilogue, and float32 output. */
     void checkEveryKernel() {
-        for (int nSms : new int[] {nSms(), 6, 3, 1}) {
+        for (int nSms : canBeNarrow() ? new int[] {nSms(), 6, 3, 1} : new int[] {nSms()}) {
             for (Epilogue epilogue : epilogues()) {
                 checkFew(epilogue, false, nSms);
             }
