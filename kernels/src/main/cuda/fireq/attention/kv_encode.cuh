@@ -25,9 +25,32 @@ __device__ __forceinline__ ScaleZero kv_scale_zero(float min, float max) {
     }
 }
 
-// The code of x, given x / scale.
-__device__ __forceinline__ int kv_encode(float quotient, float zero) {
-    return int(clamp_to_code(rintf(quotient) + zero));
+// Codes of one group, clamp(rint(x / scale) + zero, 0, 15). Rounding and conversion are one addition: around 3 * 2^22 the
+// floats are the integers, so that a sum's bits count up with rint(x / scale), and go on upwards for larger quotients.
+struct KvEncoder {
+    int offset;
+
+    static __device__ __forceinline__ KvEncoder of(float zero) {
+        const int start = __float_as_int(INTEGERS);
+        return KvEncoder{__float_as_int(zero + INTEGERS) - start - start};
+    }
+
+    // The code of x, given x / scale; 0 for NaN. A quotient below LOWEST has code 0, and would have a sum below 0.
+    __device__ __forceinline__ int encode(float quotient) const {
+        const int bits = __float_as_int(fmaxf(quotient, LOWEST) + INTEGERS);
+        return max(min(bits + offset, 15), 0);
+    }
+
+  private:
+    static constexpr float INTEGERS = 12582912.0f;
+    static constexpr float LOWEST = -32.0f;
+};
+
+// Puts a code below those of a word, in one instruction; the compiler makes a shift and an OR of it.
+__device__ __forceinline__ u32 push_code(u32 codes, int code) {
+    u32 result;
+    asm("mad.lo.u32 %0, %1, 16, %2;" : "=r"(result) : "r"(codes), "r"(code));
+    return result;
 }
 
 }  // namespace fireq

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fireq/common/check.cuh"
+#include "fireq/ptx/approx.cuh"
 
 namespace fireq {
 
@@ -26,6 +27,36 @@ __device__ __forceinline__ float divide(float a, float b, float reciprocal) {
     const float quotient = a * reciprocal;
     const float remainder = fmaf(-quotient, b, a);
     return fmaf(remainder, reciprocal, quotient);
+}
+
+// x[i] /= y[i], bit for bit the division, and cheaper where every value is of ordinary size.
+template <int N>
+__device__ __forceinline__ void divide_all(float (&x)[N], const float (&y)[N]) {
+    constexpr float LARGE = 0x1p30f;
+    constexpr float SMALL = 0x1p-60f;
+    float reciprocal[N];
+    float smallest = LARGE;
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        // Correctly rounded for normal numbers: the compiler's own sequence, without its test for them.
+        const float approximate = reciprocal_approx(y[i]);
+        reciprocal[i] = fmaf(approximate, fmaf(-approximate, y[i], 1.0f), approximate);
+        smallest = fminf(smallest, fabsf(x[i]));
+        sum += fabsf(x[i]) + (fabsf(y[i]) + fabsf(reciprocal[i]));
+    }
+    // NaN and infinity are in the sum.
+    if (smallest >= SMALL && sum <= LARGE) {
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            x[i] = divide(x[i], y[i], reciprocal[i]);
+        }
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        x[i] /= y[i];
+    }
 }
 
 struct Sum {

@@ -52,9 +52,9 @@ __device__ __forceinline__ void append_head(float* head, const KvLayout& layout,
         }
         const ScaleZero param = kv_scale_zero<SYMMETRIC>(warp_reduce(min, Min()), warp_reduce(max, Max()));
         const float scale = to_float(param.scale);
-        const float zero = to_float(param.zero);
+        const KvEncoder encoder = KvEncoder::of(to_float(param.zero));
         for (int c = lane; c < layout.group_size; c += WARP_SIZE) {
-            values[c] = float(kv_encode(values[c] / scale, zero));
+            values[c] = float(encoder.encode(values[c] / scale));
         }
         if (lane == 0) {
             params[row * layout.groups() + group] = param;

@@ -36,22 +36,22 @@ __global__ void __launch_bounds__(Config::THREADS)
     const int row = blockIdx.x;
     const RowCache<bf16, Config::THREADS, VECTOR, Config::VECTORS> cache(x + i64(row) * width, width);
     float absmax = 0.0f;
-    cache.each([&](int, const Packed<bf16, VECTOR>& v) {
+    cache.each([&](int, const Neighbours<bf16, VECTOR>& v) {
 #pragma unroll
         for (int j = 0; j < VECTOR; j++) {
-            absmax = fmaxf(absmax, fabsf(to_float(v.at[j])));
+            absmax = fmaxf(absmax, fabsf(v[j]));
         }
     });
     const RowScale scale = RowScale::of(cta_reduce<Config::THREADS>(absmax, scratch, Max()));
 
-    auto* codes = reinterpret_cast<Packed<e4m3, VECTOR>*>(out + i64(row) * width);
-    cache.each([&](int i, const Packed<bf16, VECTOR>& v) {
+    e4m3* codes = out + i64(row) * width;
+    cache.each([&](int i, const Neighbours<bf16, VECTOR>& v) {
         float y[VECTOR];
 #pragma unroll
         for (int j = 0; j < VECTOR; j++) {
-            y[j] = to_float(v.at[j]);
+            y[j] = v[j];
         }
-        codes[i] = scale.quantize(y);
+        scale.store(y, codes + i * VECTOR);
     });
     if (threadIdx.x == 0) {
         out_scale[row] = scale.scale;

@@ -42,6 +42,7 @@ __global__ void __launch_bounds__(Config::THREADS)
     __shared__ float scratch[2 * CtaShape<THREADS>::WARPS];
 
     allow_next_kernel();
+    const float inv_width = 1.0f / float(width);
     const RowCache<float, THREADS, VECTOR, WEIGHTS_KEPT> weights(weight, width);
     const auto load = [&](int row) {
         const i64 source = rows == nullptr ? row : rows[row];
@@ -57,27 +58,27 @@ __global__ void __launch_bounds__(Config::THREADS)
         // Division by the norm keeps the order, so that it can wait until the maximum is known.
         float squares = 0.0f;
         float absmax = 0.0f;
-        cache.each_with(weights, [&](int, const Packed<bf16, VECTOR>& v, const Packed<float, VECTOR>& w) {
+        cache.each_with(weights, [&](int, const Neighbours<bf16, VECTOR>& v, const Neighbours<float, VECTOR>& w) {
 #pragma unroll
             for (int j = 0; j < VECTOR; j++) {
-                const float f = to_float(v.at[j]);
+                const float f = v[j];
                 squares = fmaf(f, f, squares);
-                absmax = fmaxf(absmax, fabsf(f * w.at[j]));
+                absmax = fmaxf(absmax, fabsf(f * w[j]));
             }
         });
         cta_reduce_both<THREADS>(squares, absmax, scratch, Sum(), Max());
-        const float norm = sqrtf(squares / float(width) + epsilon);
+        const float norm = sqrtf(divide(squares, float(width), inv_width) + epsilon);
         const float inv_norm = 1.0f / norm;
-        const RowScale scale = RowScale::of(absmax / norm);
+        const RowScale scale = RowScale::of(divide(absmax, norm, inv_norm));
 
-        auto* codes = reinterpret_cast<Packed<e4m3, VECTOR>*>(out + i64(row) * width);
-        cache.each_with(weights, [&](int i, const Packed<bf16, VECTOR>& v, const Packed<float, VECTOR>& w) {
+        e4m3* codes = out + i64(row) * width;
+        cache.each_with(weights, [&](int i, const Neighbours<bf16, VECTOR>& v, const Neighbours<float, VECTOR>& w) {
             float y[VECTOR];
 #pragma unroll
             for (int j = 0; j < VECTOR; j++) {
-                y[j] = divide(to_float(v.at[j]) * w.at[j], norm, inv_norm);
+                y[j] = divide(v[j] * w[j], norm, inv_norm);
             }
-            codes[i] = scale.quantize(y);
+            scale.store(y, codes + i * VECTOR);
         });
         if (threadIdx.x == 0) {
             out_scale[row] = scale.scale;

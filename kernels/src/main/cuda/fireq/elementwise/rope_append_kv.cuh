@@ -18,13 +18,15 @@
  * Numerics   float32 without contraction, so rotated values, scales, zeros and codes are the oracle's bit for bit.
  *            hadamard: over blocks of hadamard_block channels (0: none), butterflies of distance 1, 2, 4, .. and one
  *            multiplication by 1 / sqrt(hadamard_block). Formats of the cache: attention/kv_encode.cuh
- * Work       grid.x tokens, grid.y CTAs that share the heads of a token. LANES lanes take a head and 8 channels each;
- *            the CTAs' lane groups stride over the heads
- * Pipeline   the next head is loaded while one is worked on
+ *            Quotients are the division's bits: common/math.cuh
+ * Work       CTAs take tokens grid.x apart; grid.y CTAs share the heads of a token. LANES lanes take a head and 16 channels
+ *            each; the CTAs' lane groups stride over the heads
+ * Pipeline   the next head is loaded while one is worked on; the next token's cosines and sines, once the last head that
+ *            needs those of this one is rotated
  * Smem map   none
  * Barriers   none
- * Requires   HEAD_DIM 64 or 128, one group per head, hadamard_block 0 or a power of two up to HEAD_DIM (launcher);
- *            slots within the cache and pairwise different, positions within the table (engine checks)
+ * Requires   HEAD_DIM 64 or 128, one group per head, hadamard_block 0 or a power of two up to HEAD_DIM, qkv aligned to 16
+ *            bytes and query to 8 (launcher); slots within the cache and pairwise different, positions within the table (engine checks)
  * Not for    other head sizes, several groups per head: plain_rope_append_kv
  * Launcher   io.fireq.kernels.elementwise.RopeAppendKv      Oracle  io.fireq.kernels.elementwise.RopeAppendKvOracle
  * Notes      none
@@ -33,14 +35,15 @@
 
 #include "fireq/attention/kv_encode.cuh"
 #include "fireq/attention/paged_kv.cuh"
+#include "fireq/elementwise/neighbours.cuh"
 #include "fireq/ptx/griddep.cuh"
 
 namespace fireq {
 
-// Eight channels of a head: 4j .. 4j + 3 and the four that they are rotated with, j being the lane's number in its group.
+// Sixteen channels of a head: 8j .. 8j + 7 and the eight that they are rotated with, j being the lane's number in its group.
 template <int HEAD_DIM>
 struct HeadPart {
-    static constexpr int CHANNELS = 8;
+    static constexpr int CHANNELS = 16;
     static constexpr int RUN = CHANNELS / 2;
     static constexpr int LANES = HEAD_DIM / CHANNELS;
     static constexpr int HALF = HEAD_DIM / 2;
@@ -49,16 +52,19 @@ struct HeadPart {
 
     static __device__ __forceinline__ int lane() { return threadIdx.x % LANES; }
 
+    // The lane's run of half a head.
+    template <class T>
+    static __device__ __forceinline__ Neighbours<T, RUN> load_run(const T* half) {
+        return reinterpret_cast<const Neighbours<T, RUN>*>(half)[lane()];
+    }
+
     // As it lies in memory.
     template <class T>
     struct Raw {
-        Packed<T, RUN> low;
-        Packed<T, RUN> high;
+        Neighbours<T, RUN> low;
+        Neighbours<T, RUN> high;
 
-        static __device__ __forceinline__ Raw load(const T* head) {
-            return Raw{reinterpret_cast<const Packed<T, RUN>*>(head)[lane()],
-                       reinterpret_cast<const Packed<T, RUN>*>(head + HALF)[lane()]};
-        }
+        static __device__ __forceinline__ Raw load(const T* head) { return Raw{load_run(head), load_run(head + HALF)}; }
     };
 
     template <class T>
@@ -66,31 +72,61 @@ struct HeadPart {
         HeadPart part;
 #pragma unroll
         for (int i = 0; i < RUN; i++) {
-            part.at[i] = as_float(raw.low.at[i]);
-            part.at[RUN + i] = as_float(raw.high.at[i]);
+            part.at[i] = raw.low[i];
+            part.at[RUN + i] = raw.high[i];
         }
         return part;
     }
 
-    __device__ __forceinline__ void rotate(const Packed<float, RUN>& cos, const Packed<float, RUN>& sin) {
+    __device__ __forceinline__ void rotate(const Neighbours<float, RUN>& cos, const Neighbours<float, RUN>& sin) {
 #pragma unroll
         for (int i = 0; i < RUN; i++) {
             const float first = at[i];
             const float second = at[RUN + i];
-            at[i] = first * cos.at[i] - second * sin.at[i];
-            at[RUN + i] = second * cos.at[i] + first * sin.at[i];
+            at[i] = first * cos[i] - second * sin[i];
+            at[RUN + i] = second * cos[i] + first * sin[i];
         }
     }
 
-    __device__ __forceinline__ void hadamard(int block, float factor) {
-#pragma unroll
-        for (int i = 0; i < CHANNELS; i += 2) {
-            butterfly(at[i], at[i + 1]);
-        }
+    // By the factors or divisors of a head.
+    __device__ __forceinline__ void multiply_by(const float* s) {
+        const HeadPart factors = of(Raw<float>::load(s));
 #pragma unroll
         for (int i = 0; i < CHANNELS; i++) {
-            if (i % 4 < 2 && 2 < block) {
-                butterfly(at[i], at[i + 2]);
+            at[i] *= factors.at[i];
+        }
+    }
+
+    // Four at a time, for the registers.
+    __device__ __forceinline__ void divide_by(const float* s) {
+#pragma unroll
+        for (int first = 0; first < CHANNELS; first += 4) {
+            const float* mine = s + first / RUN * HALF + lane() * RUN + first % RUN;
+            const auto divisors = *reinterpret_cast<const Neighbours<float, 4>*>(mine);
+            float x[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                x[i] = at[first + i];
+            }
+            divide_all(x, divisors.values);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                at[first + i] = x[i];
+            }
+        }
+    }
+
+    // All lanes of the warp.
+    __device__ __forceinline__ void hadamard(int block, float factor) {
+#pragma unroll
+        for (int distance = 1; distance < RUN; distance *= 2) {
+            if (distance < block) {
+#pragma unroll
+                for (int i = 0; i < CHANNELS; i++) {
+                    if (i % (2 * distance) < distance) {
+                        butterfly(at[i], at[i + distance]);
+                    }
+                }
             }
         }
 #pragma unroll
@@ -116,14 +152,27 @@ struct HeadPart {
         }
     }
 
-    // Over all channels of the head.
+    // Over the lane's channels, as a tree: a chain would be waited for.
     template <class Op>
     __device__ __forceinline__ float reduce(Op op) const {
-        float value = at[0];
+        float value[CHANNELS];
 #pragma unroll
-        for (int i = 1; i < CHANNELS; i++) {
-            value = op(value, at[i]);
+        for (int i = 0; i < CHANNELS; i++) {
+            value[i] = at[i];
         }
+#pragma unroll
+        for (int distance = 1; distance < CHANNELS; distance *= 2) {
+#pragma unroll
+            for (int i = 0; i < CHANNELS; i += 2 * distance) {
+                value[i] = op(value[i], value[i + distance]);
+            }
+        }
+        return value[0];
+    }
+
+    // Over the lanes that share a head; all lanes of the warp.
+    template <class Op>
+    static __device__ __forceinline__ float reduce_lanes(float value, Op op) {
 #pragma unroll
         for (int distance = LANES / 2; distance > 0; distance /= 2) {
             value = op(value, __shfl_xor_sync(0xffffffffu, value, distance));
@@ -131,9 +180,33 @@ struct HeadPart {
         return value;
     }
 
+    // As e4m3, into the head's row.
+    __device__ __forceinline__ void store_codes(const RowScale& scale, e4m3* row) const {
+        float run[2][RUN];
+#pragma unroll
+        for (int i = 0; i < CHANNELS; i++) {
+            run[i / RUN][i % RUN] = at[i];
+        }
+        scale.store(run[0], row + lane() * RUN);
+        scale.store(run[1], row + HALF + lane() * RUN);
+    }
+
+    // As INT4, into the head's row.
+    __device__ __forceinline__ void store_codes(const ScaleZero& param, u8* row) const {
+        const float scale = to_float(param.scale);
+        const float reciprocal = 1.0f / scale;
+        const KvEncoder encoder = KvEncoder::of(to_float(param.zero));
+        u32 codes[2] = {0, 0};
+#pragma unroll
+        for (int i = CHANNELS - 1; i >= 0; i--) {
+            codes[i / RUN] = push_code(codes[i / RUN], encoder.encode(divide(at[i], scale, reciprocal)));
+        }
+        reinterpret_cast<u32*>(row)[lane()] = codes[0];
+        reinterpret_cast<u32*>(row + HALF / 2)[lane()] = codes[1];
+    }
+
   private:
-    static __device__ __forceinline__ float as_float(bf16 x) { return to_float(x); }
-    static __device__ __forceinline__ float as_float(float x) { return x; }
+    static_assert(RUN == 8, "the codes of a run are a word");
 
     static __device__ __forceinline__ void butterfly(float& lower, float& upper) {
         const float difference = lower - upper;
@@ -142,99 +215,121 @@ struct HeadPart {
     }
 };
 
+struct AbsMax {
+    __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(fabsf(a), fabsf(b)); }
+};
+
 template <class Config>
-__global__ void __launch_bounds__(Config::THREADS)
+__global__ void __launch_bounds__(Config::THREADS, Config::THREADS_PER_SM / Config::THREADS)
     rope_append_kv(const bf16* __restrict__ qkv, const i32* __restrict__ positions, const i32* __restrict__ slots,
                    const float* __restrict__ cos, const float* __restrict__ sin, const float* __restrict__ k_smooth,
                    e4m3* __restrict__ query, float* __restrict__ query_scale, u8* __restrict__ k_codes,
                    ScaleZero* __restrict__ k_params, u8* __restrict__ v_codes, ScaleZero* __restrict__ v_params,
-                   int n_heads, int n_kv_heads, int kv_block_size, int hadamard_block, float hadamard_factor) {
+                   int n_tokens, int n_heads, int n_kv_heads, int kv_block_size, int hadamard_block,
+                   float hadamard_factor) {
     constexpr int HEAD_DIM = Config::HEAD_DIM;
     using Part = HeadPart<HEAD_DIM>;
+    using Raw = typename Part::template Raw<bf16>;
     constexpr int LANES = Part::LANES;
     constexpr int GROUPS = Config::THREADS / LANES;
     constexpr int ROW_BYTES = HEAD_DIM / 2;
 
     allow_next_kernel();
-    const int token = blockIdx.x;
-    const int j = Part::lane();
-    const int all_heads = n_heads + 2 * n_kv_heads;
-    const i64 angle = i64(positions[token]) * Part::HALF;
-    const auto cosines = reinterpret_cast<const Packed<float, Part::RUN>*>(cos + angle)[j];
-    const auto sines = reinterpret_cast<const Packed<float, Part::RUN>*>(sin + angle)[j];
-    const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
-    const int kv_block = slots[token] / kv_block_size;
-    const int offset = slots[token] % kv_block_size;
-    const bf16* heads = qkv + i64(token) * all_heads * HEAD_DIM;
-    wait_for_previous_kernel();
-
     // All lanes of a warp go round together, for the shuffles; those beyond the last head store nothing.
-    using Raw = typename Part::template Raw<bf16>;
-    const auto load = [&](int h) { return Raw::load(heads + min(h, all_heads - 1) * HEAD_DIM); };
+    const int group = blockIdx.y * GROUPS + threadIdx.x / LANES;
     const int stride = gridDim.y * GROUPS;
-    int h = blockIdx.y * GROUPS + threadIdx.x / LANES;
-    Raw next = load(h);
-    for (int first = blockIdx.y * GROUPS; first < all_heads; first += stride, h += stride) {
-        const bool exists = h < all_heads;
-        const bool is_query = h < n_heads;
-        const bool is_value = h >= n_heads + n_kv_heads;
-        Part x = Part::of(next);
-        if (first + stride < all_heads) {
-            next = load(h + stride);
-        }
-        if (!is_value) {
-            x.rotate(cosines, sines);
-            if (k_smooth != nullptr) {
-                const int kv_head = is_query ? h / (n_heads / n_kv_heads) : h - n_heads;
-                const Part s = Part::of(Part::template Raw<float>::load(k_smooth + kv_head * HEAD_DIM));
-#pragma unroll
-                for (int i = 0; i < Part::CHANNELS; i++) {
-                    x.at[i] = is_query ? x.at[i] / s.at[i] : x.at[i] * s.at[i];
+    const int first_key = n_heads;
+    const int first_value = n_heads + n_kv_heads;
+    const int all_heads = first_value + n_kv_heads;
+    const float inverse_group = 1.0f / float(n_heads / n_kv_heads);
+    const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
+    const auto load = [&](int token, int h) {
+        return Raw::load(qkv + (i64(token) * all_heads + min(h, all_heads - 1)) * HEAD_DIM);
+    };
+    const auto load_angles = [&](const float* table, int position) {
+        return Part::load_run(table + i64(position) * Part::HALF);
+    };
+
+    // The positions of the CTA's next AHEAD tokens, one in each lane of half a warp, and their slots in the other half. A
+    // load of one that all lanes share would be waited for at once.
+    constexpr int AHEAD = WARP_SIZE / 2;
+    const auto look_ahead = [&](int first_token) {
+        const int lane = threadIdx.x % WARP_SIZE;
+        const int token = min(first_token + lane % AHEAD * int(gridDim.x), n_tokens - 1);
+        return lane < AHEAD ? positions[token] : slots[token];
+    };
+    int places = look_ahead(blockIdx.x);
+    const auto position_of = [&](int turn) { return __shfl_sync(0xffffffffu, places, turn % AHEAD); };
+    const auto slot_of = [&](int turn) { return __shfl_sync(0xffffffffu, places, AHEAD + turn % AHEAD); };
+
+    const int position = position_of(0);
+    auto cosines = load_angles(cos, position);
+    auto sines = load_angles(sin, position);
+    wait_for_previous_kernel();
+    Raw next = load(blockIdx.x, group);
+    int turn = 0;
+    for (int token = blockIdx.x; token < n_tokens; token += gridDim.x, turn++) {
+        const int next_token = token + gridDim.x;
+        const bool is_last_token = next_token >= n_tokens;
+        const int slot = slot_of(turn);
+        int h = group;
+        for (int first = blockIdx.y * GROUPS; first < all_heads; first += stride, h += stride) {
+            const bool is_query = h < first_key;
+            const bool is_value = h >= first_value;
+            const bool is_last = first + stride >= all_heads;
+            Part x = Part::of(next);
+            if (!is_last) {
+                next = load(token, h + stride);
+            } else if (!is_last_token) {
+                next = load(next_token, group);
+            }
+            if (!is_value) {
+                x.rotate(cosines, sines);
+            }
+            if (is_last && !is_last_token) {
+                if ((turn + 1) % AHEAD == 0) {
+                    places = look_ahead(next_token);
+                }
+                const int next_position = position_of(turn + 1);
+                cosines = load_angles(cos, next_position);
+                sines = load_angles(sin, next_position);
+            }
+            if (k_smooth != nullptr && !is_value) {
+                if (is_query) {
+                    x.divide_by(k_smooth + int((float(h) + 0.5f) * inverse_group) * HEAD_DIM);
+                } else {
+                    x.multiply_by(k_smooth + (h - first_key) * HEAD_DIM);
                 }
             }
-        }
-        if (hadamard_block > 0) {
-            Part turned = x;
-            turned.hadamard(hadamard_block, hadamard_factor);
-            x = is_value ? x : turned;
-        }
-        const float min = x.reduce(Min());
-        const float max = x.reduce(Max());
-        if (!exists) {
-            continue;
-        }
-        if (is_query) {
-            const RowScale scale = RowScale::of(fmaxf(fabsf(min), fabsf(max)));
-            const i64 row = i64(token) * n_heads + h;
-            auto* codes = reinterpret_cast<Packed<e4m3, Part::RUN>*>(query + row * HEAD_DIM);
-            float run[2][Part::RUN];
-#pragma unroll
-            for (int i = 0; i < Part::CHANNELS; i++) {
-                run[i / Part::RUN][i % Part::RUN] = x.at[i];
+            if (hadamard_block > 0 && first < first_value) {
+                x.hadamard(hadamard_block, hadamard_factor);
+                if (is_value) {
+                    x = Part::of(load(token, h));
+                }
             }
-            codes[j] = scale.quantize(run[0]);
-            codes[j + LANES] = scale.quantize(run[1]);
-            if (j == 0) {
-                query_scale[row] = scale.scale;
+            const float max = Part::reduce_lanes(is_query ? x.reduce(AbsMax()) : x.reduce(Max()), Max());
+            float min = 0.0f;
+            if (first + GROUPS > first_key) {
+                min = Part::reduce_lanes(x.reduce(Min()), Min());
             }
-        } else {
-            const int kv_head = is_value ? h - n_heads - n_kv_heads : h - n_heads;
-            const i64 row = layout.row(kv_block, offset, kv_head);
-            const ScaleZero param = kv_scale_zero<Config::SYMMETRIC>(min, max);
-            const float scale = to_float(param.scale);
-            const float zero = to_float(param.zero);
-            const float reciprocal = 1.0f / scale;
-            u32 code[2] = {0, 0};
-#pragma unroll
-            for (int i = 0; i < Part::CHANNELS; i++) {
-                const float quotient = divide(x.at[i], scale, reciprocal);
-                code[i / Part::RUN] |= u32(kv_encode(quotient, zero)) << i % Part::RUN * 4;
+            if (h >= all_heads) {
+                continue;
             }
-            u16* codes = reinterpret_cast<u16*>((is_value ? v_codes : k_codes) + row * ROW_BYTES);
-            codes[j] = u16(code[0]);
-            codes[j + LANES] = u16(code[1]);
-            if (j == 0) {
-                (is_value ? v_params : k_params)[row] = param;
+            if (is_query) {
+                const RowScale scale = RowScale::of(max);
+                const i64 row = i64(token) * n_heads + h;
+                x.store_codes(scale, query + row * HEAD_DIM);
+                if (Part::lane() == 0) {
+                    query_scale[row] = scale.scale;
+                }
+            } else {
+                const int kv_head = h - (is_value ? first_value : first_key);
+                const i64 row = layout.row(slot / kv_block_size, slot % kv_block_size, kv_head);
+                const ScaleZero param = kv_scale_zero<Config::SYMMETRIC>(min, max);
+                x.store_codes(param, (is_value ? v_codes : k_codes) + row * ROW_BYTES);
+                if (Part::lane() == 0) {
+                    (is_value ? v_params : k_params)[row] = param;
+                }
             }
         }
     }

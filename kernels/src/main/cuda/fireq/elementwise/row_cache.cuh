@@ -3,7 +3,7 @@
 #pragma once
 
 #include "fireq/common/check.cuh"
-#include "fireq/ptx/cvt.cuh"
+#include "fireq/elementwise/neighbours.cuh"
 
 namespace fireq {
 
@@ -11,7 +11,7 @@ template <class T, int THREADS, int VECTOR, int VECTORS_>
 class RowCache {
   public:
     static constexpr int VECTORS = VECTORS_;
-    using Vector = Packed<T, VECTOR>;
+    using Vector = Neighbours<T, VECTOR>;
 
     __device__ __forceinline__ RowCache(const T* row, int width)
         : row_(reinterpret_cast<const Vector*>(row)), n_vectors_(width / VECTOR) {

@@ -41,6 +41,11 @@ __device__ __forceinline__ u16 to_e4m3x2(float low, float high) {
     return y;
 }
 
+// e4m3(values * scale), the byte of value0 lowest.
+__device__ __forceinline__ u32 to_e4m3x4(float value0, float value1, float value2, float value3, float scale) {
+    return u32(to_e4m3x2(value0 * scale, value1 * scale)) | u32(to_e4m3x2(value2 * scale, value3 * scale)) << 16;
+}
+
 __device__ __forceinline__ e4m3 to_e4m3(float x) {
     return e4m3{u8(to_e4m3x2(x, 0.0f) & 0xff)};
 }

@@ -19,21 +19,20 @@ struct RowScale {
 
     __device__ __forceinline__ e4m3 quantize(float x) const { return to_e4m3(x * inv_scale); }
 
-    // Neighbours, two to a conversion.
+    // Stores N neighbours in one access, from words: the compiler takes pairs of bytes apart and puts them together again.
     template <int N>
-    __device__ __forceinline__ Packed<e4m3, N> quantize(const float (&x)[N]) const {
-        Packed<e4m3, N> codes;
+    __device__ __forceinline__ void store(const float (&x)[N], e4m3* codes) const {
         if constexpr (N == 1) {
-            codes.at[0] = quantize(x[0]);
+            *codes = quantize(x[0]);
         } else {
+            static_assert(N % 4 == 0, "four codes to a word");
+            Packed<u32, N / 4> words;
 #pragma unroll
-            for (int i = 0; i < N; i += 2) {
-                const u16 pair = to_e4m3x2(x[i] * inv_scale, x[i + 1] * inv_scale);
-                codes.at[i] = e4m3{u8(pair & 0xff)};
-                codes.at[i + 1] = e4m3{u8(pair >> 8)};
+            for (int i = 0; i < N; i += 4) {
+                words.at[i / 4] = to_e4m3x4(x[i], x[i + 1], x[i + 2], x[i + 3], inv_scale);
             }
+            *reinterpret_cast<Packed<u32, N / 4>*>(codes) = words;
         }
-        return codes;
     }
 };
 

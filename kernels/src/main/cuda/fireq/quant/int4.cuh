@@ -22,11 +22,6 @@
 
 namespace fireq {
 
-// e4m3(values * scale), the byte of values[0] lowest.
-__device__ __forceinline__ u32 to_e4m3x4(float value0, float value1, float value2, float value3, float scale) {
-    return u32(to_e4m3x2(value0 * scale, value1 * scale)) | u32(to_e4m3x2(value2 * scale, value3 * scale)) << 16;
-}
-
 // The bytes behind the codes of one group.
 template <bool SIGN_MAGNITUDE>
 struct Int4Table;

@@ -35,9 +35,9 @@ public final class RmsNormQuantize {
     /** How a row is shared among threads. */
     private enum Shape {
         /** Soon done: for few rows. */
-        MANY_THREADS(256, RowVector.WIDE, 2, 3),
+        MANY_THREADS(256, RowVector.WIDE, 2, 4),
         /** Little that every thread does again: for many rows. */
-        FEW_THREADS(128, RowVector.WIDE, 4, 4),
+        FEW_THREADS(128, RowVector.WIDE, 4, 5),
         LONG_ROW(256, RowVector.WIDE, 8, 2),
         UNALIGNED(256, RowVector.NARROW, 2, 4);
 

@@ -30,13 +30,17 @@ public final class RopeAppendKv {
     private static final int WARPS = THREADS / 32;
     private static final int[] HEAD_DIMS = {64, 128};
     private static final int ANY_HEAD_DIM = 0;
-    private static final int CHANNELS_PER_LANE = 8;
+    private static final int CHANNELS_PER_LANE = 16;
+    /** Lane groups of a CTA, each with a head. */
+    private static final int HEADS_PER_CTA = 16;
+    /** As many as registers let run at a time, in threads. */
+    private static final int THREADS_PER_SM = 896;
 
     private final Map<Variant, KernelFunction> kernels = new HashMap<>();
     private final int maxSmemBytes;
     private final int nSms;
     private final KernelArgs args = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
-            ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, FLOAT);
+            ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT, FLOAT);
     private final KernelArgs plainArgs = new KernelArgs(ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
             ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, INT, INT, INT, INT, INT, INT, FLOAT);
 
@@ -66,10 +70,11 @@ public final class RopeAppendKv {
     private record Variant(int headDim, boolean symmetric) {
         KernelSpec spec() {
             boolean isPlain = headDim == ANY_HEAD_DIM;
-            KernelConfig config = KernelConfig.empty().with("THREADS", THREADS);
+            KernelConfig config = KernelConfig.empty().with("THREADS", isPlain ? THREADS : threads(headDim));
             return new KernelSpec("elementwise/%srope_append_kv.cuh".formatted(isPlain ? "plain_" : ""),
                     isPlain ? "plain_rope_append_kv" : "rope_append_kv",
-                    (isPlain ? config : config.with("HEAD_DIM", headDim)).with("SYMMETRIC", symmetric), true);
+                    (isPlain ? config : config.with("THREADS_PER_SM", THREADS_PER_SM).with("HEAD_DIM", headDim))
+                            .with("SYMMETRIC", symmetric), true);
         }
     }
 
@@ -96,7 +101,7 @@ public final class RopeAppendKv {
             int nHeads, PagedKv cache, DeviceBuffer query, DeviceBuffer queryScale) {
         PagedKvLayout layout = cache.layout();
         int headDim = layout.headDim();
-        boolean isFast = isFast(layout);
+        boolean isFast = isFast(layout) && qkv.isAligned(16) && query.isAligned(8);
         requireShape(layout, nHeads, hadamardBlock);
         KernelArgs a = isFast ? args : plainArgs;
         long width = (nHeads + 2L * layout.nKvHeads()) * headDim;
@@ -112,25 +117,32 @@ public final class RopeAppendKv {
         a.set(6, query.require(NAME, "query [nTokens, nHeads, headDim]", (long) nTokens * nHeads * headDim, 1));
         a.set(7, queryScale.require(NAME, "queryScale [nTokens, nHeads]", (long) nTokens * nHeads, 4));
         a.set(8, cache.kCodes()).set(9, cache.kParams()).set(10, cache.vCodes()).set(11, cache.vParams());
-        a.set(12, nHeads).set(13, layout.nKvHeads());
         int turned = hadamardBlock == 1 ? 0 : hadamardBlock;
         float factor = turned == 0 ? 1 : (float) (1 / Math.sqrt(turned));
-        LaunchShape shape = LaunchShape.of(nTokens, THREADS).overlapping();
         if (isFast) {
-            shape = shape.grid(nTokens, ctasPerToken(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), 1);
-            a.set(14, layout.kvBlockSize()).set(15, turned).set(16, factor);
-            kernels.get(new Variant(headDim, symmetric)).launch(stream, shape, a);
+            a.set(12, nTokens).set(13, nHeads).set(14, layout.nKvHeads()).set(15, layout.kvBlockSize()).set(16, turned)
+                    .set(17, factor);
+            kernels.get(new Variant(headDim, symmetric)).launch(stream,
+                    shape(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), a);
         } else {
-            a.set(14, headDim).set(15, layout.groupSize()).set(16, layout.kvBlockSize())
-                    .set(17, turned).set(18, factor);
+            LaunchShape shape = LaunchShape.of(nTokens, THREADS).overlapping();
+            a.set(12, nHeads).set(13, layout.nKvHeads()).set(14, headDim).set(15, layout.groupSize())
+                    .set(16, layout.kvBlockSize()).set(17, turned).set(18, factor);
             kernels.get(new Variant(ANY_HEAD_DIM, symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
         }
     }
 
-    /** As many as have a head for each of their lane groups, where the tokens alone do not fill the device. */
-    private int ctasPerToken(int nTokens, int nHeads, int headDim) {
-        int headsPerCta = THREADS / (headDim / CHANNELS_PER_LANE);
-        return nTokens < 2 * nSms ? (nHeads + headsPerCta - 1) / headsPerCta : 1;
+    private static int threads(int headDim) {
+        return HEADS_PER_CTA * headDim / CHANNELS_PER_LANE;
+    }
+
+    /** CTAs that share the heads of a token while all run at a time; else as many as do, each with many tokens. */
+    private LaunchShape shape(int nTokens, int nHeads, int headDim) {
+        int ctas = nSms * THREADS_PER_SM / threads(headDim);
+        int ctasPerToken = (nHeads + HEADS_PER_CTA - 1) / HEADS_PER_CTA;
+        LaunchShape shape = LaunchShape.of(nTokens, threads(headDim)).overlapping();
+        return (long) nTokens * ctasPerToken <= ctas ? shape.grid(nTokens, ctasPerToken, 1)
+                : shape.grid(Math.min(nTokens, ctas), 1, 1);
     }
 
     private void requireShape(PagedKvLayout layout, int nHeads, int hadamardBlock) {

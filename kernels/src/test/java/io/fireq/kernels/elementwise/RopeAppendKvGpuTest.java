@@ -36,12 +36,43 @@ class RopeAppendKvGpuTest {
         "4,  4, 2, 12,  6,   5,  false, true,  4",
         "2,  3, 1, 256, 64,  16, true,  false, 0",
         "2,  3, 1, 256, 64,  16, true,  true,  256",
+        "700,   28, 4, 128, 128, 256,  false, true,  0",
+        "2000,  5,  1, 64,  64,  512,  true,  true,  64",
+        "16000, 2,  1, 128, 128, 4096, false, true,  0",
     })
     void equals_the_oracle_bit_for_bit(int nTokens, int nHeads, int nKvHeads, int headDim, int groupSize,
             int kvBlockSize, boolean symmetric, boolean smoothed, int hadamardBlock) {
         Seeded random = Seeded.fresh("rope_append_kv");
         PagedKvLayout layout = new PagedKvLayout(4, nKvHeads, headDim, groupSize, kvBlockSize);
         short[] qkv = random.bf16(nTokens * (nHeads + 2 * nKvHeads) * headDim, 2);
+        check(random, layout, qkv, nTokens, nHeads, symmetric, smoothed, hadamardBlock);
+    }
+
+    /** Zeros of both signs, and sizes for which a division by multiplications is not exact. */
+    @ParameterizedTest
+    @CsvSource({"64, 0", "128, 0", "128, 128"})
+    void divides_queries_of_any_size(int headDim, int hadamardBlock) {
+        Seeded random = Seeded.fresh("rope_append_kv sizes");
+        int nTokens = 6;
+        int nHeads = 8;
+        int nAllHeads = nHeads + 2 * 2;
+        short[] qkv = random.bf16(nTokens * nAllHeads * headDim, 2);
+        float[] sizes = {0, -0f, 1, 0x1p-70f, 0x1p-120f, 0x1p40f, 0x1p100f};
+        for (int i = 0; i < qkv.length; i++) {
+            int head = i / headDim % nAllHeads;
+            if (head < nHeads) {
+                float size = sizes[(i + i / headDim) % (head + 1) % sizes.length];
+                qkv[i] = Formats.bf16(Formats.fromBf16(qkv[i]) * size);
+            }
+        }
+        check(random, new PagedKvLayout(4, 2, headDim, headDim, 16), qkv, nTokens, nHeads, false, true, hadamardBlock);
+    }
+
+    private static void check(Seeded random, PagedKvLayout layout, short[] qkv, int nTokens, int nHeads, boolean symmetric,
+            boolean smoothed, int hadamardBlock) {
+        int nKvHeads = layout.nKvHeads();
+        int headDim = layout.headDim();
+        int kvBlockSize = layout.kvBlockSize();
         float[] values = new float[qkv.length];
         for (int i = 0; i < qkv.length; i++) {
             values[i] = Formats.fromBf16(qkv[i]);
