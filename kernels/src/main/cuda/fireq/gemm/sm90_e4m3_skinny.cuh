@@ -267,13 +267,12 @@ __global__ void __launch_bounds__(SkinnyShape<Config>::THREADS, 1)
         for (int strip = first_strip; strip < end_strip; strip += Shape::STRIPS) {
             const int row = (strip + i) * Shape::STRIP_ROWS;
             const RowScales row_scales = RowScales::load(row_scale, row, n, lane);
-            const OutputFragment<Config::EPILOGUE, Config::OUT_F32> output(x_scale, out, row, token_block * 8, m, n,
-                                                                       lane);
+            const OutputFragment<Config::EPILOGUE, Config::OUT_F32> output(out, row, token_block * 8, m, n, lane);
             float total[4];
             exchange.take(total, phase, i, token_block);
             phase ^= 1;
             if (strip + i < end_strip) {
-                output.store(total, row_scales);
+                output.store(total, row_scales, x_scale);
             }
         }
         return;

@@ -36,18 +36,17 @@ __device__ __forceinline__ float silu_approx(float g) {
     return g * reciprocal_approx(1.0f + exp2_approx(-LOG2_E * g));
 }
 
-// Where a warp's sums of 16 rows and 8 tokens go, with all that storing them reads: fetched before they are known.
+// Where a warp's sums of 16 rows and 8 tokens go, with what is added to them: fetched before they are known.
 template <int EPILOGUE, bool OUT_F32>
 class OutputFragment {
   public:
     // `row` and `token` are the first of the fragment; m and n are the shape of out.
-    __device__ __forceinline__ OutputFragment(const float* x_scale, void* out, int row, int token, int m, int n, int lane)
+    __device__ __forceinline__ OutputFragment(void* out, int row, int token, int m, int n, int lane)
         : out_(out), channel_((EPILOGUE == SILU_MUL ? row / 2 : row) + lane / 4), token_(token + lane % 4 * 2), m_(m), n_(n) {
+        if constexpr (EPILOGUE == RESIDUAL_ADD) {
 #pragma unroll
-        for (int odd = 0; odd < 2; odd++) {
-            const int t = token_ + odd;
-            scale_[odd] = t < m ? x_scale[t] : 0.0f;
-            if constexpr (EPILOGUE == RESIDUAL_ADD) {
+            for (int odd = 0; odd < 2; odd++) {
+                const int t = token_ + odd;
 #pragma unroll
                 for (int half = 0; half < 2; half++) {
                     const int channel = channel_ + 8 * half;
@@ -58,15 +57,17 @@ class OutputFragment {
         }
     }
 
-    __device__ __forceinline__ void store(const float* sum, const RowScales& row_scales) const {
+    // `x_scale` has m values.
+    __device__ __forceinline__ void store(const float* sum, const RowScales& row_scales, const float* x_scale) const {
 #pragma unroll
         for (int odd = 0; odd < 2; odd++) {
             const int t = token_ + odd;
             if (t >= m_) {
                 continue;
             }
-            const float upper = scale_[odd] * row_scales.upper * sum[odd];
-            const float lower = scale_[odd] * row_scales.lower * sum[2 + odd];
+            const float scale = x_scale[t];
+            const float upper = scale * row_scales.upper * sum[odd];
+            const float lower = scale * row_scales.lower * sum[2 + odd];
             const i64 at = i64(t) * n_ + channel_;
             if constexpr (EPILOGUE == SILU_MUL) {
                 if (channel_ < n_) {
@@ -95,7 +96,6 @@ class OutputFragment {
     int token_;
     int m_;
     int n_;
-    float scale_[2];
     bf16 added_[2][2];
 };
 
@@ -106,9 +106,8 @@ __device__ __forceinline__ void store_direct(const float (&sum)[REGISTERS], cons
                                              int thread) {
 #pragma unroll
     for (int i = 0; i < REGISTERS / 4; i++) {
-        const OutputFragment<EPILOGUE, OUT_F32> fragment(x_scale, out, row + thread / 32 * 16, token + 8 * i, m, n,
-                                                         thread % 32);
-        fragment.store(sum + 4 * i, row_scales);
+        const OutputFragment<EPILOGUE, OUT_F32> fragment(out, row + thread / 32 * 16, token + 8 * i, m, n, thread % 32);
+        fragment.store(sum + 4 * i, row_scales, x_scale);
     }
 }
 

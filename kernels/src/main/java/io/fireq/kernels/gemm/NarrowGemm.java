@@ -33,8 +33,6 @@ final class NarrowGemm {
     private static final List<Integer> FEW_GROUPS = List.of(1, 2);
     private static final List<Integer> GATE_GROUPS = List.of(2, 4);
     private static final List<Integer> HEAD_GROUPS = List.of(4);
-    /** Columns of tokens and groups for whose sums there are registers. */
-    private static final int MOST_SUMS = 128;
 
     private final CudaContext context;
     private final TensorMapCache maps;
@@ -62,7 +60,7 @@ final class NarrowGemm {
 
     private static void addSpecs(List<KernelSpec> specs, int tileM, boolean signMagnitude, Epilogue epilogue,
             boolean outF32) {
-        for (int groups : groups(tileM, epilogue, outF32)) {
+        for (int groups : groups(epilogue, outF32)) {
             specs.add(new NarrowConfig(tileM, groups, 1, signMagnitude, epilogue, outF32).spec());
             if (groups == 1) {
                 specs.add(new NarrowConfig(tileM, groups, 2, signMagnitude, epilogue, outF32).spec());
@@ -71,9 +69,8 @@ final class NarrowGemm {
     }
 
     /** What there is for an epilogue, from few groups to many. */
-    private static List<Integer> groups(int tileM, Epilogue epilogue, boolean outF32) {
-        List<Integer> groups = outF32 ? HEAD_GROUPS : epilogue == Epilogue.SILU_MUL ? GATE_GROUPS : FEW_GROUPS;
-        return groups.stream().map(g -> Math.min(g, MOST_SUMS / tileM)).distinct().toList();
+    private static List<Integer> groups(Epilogue epilogue, boolean outF32) {
+        return outF32 ? HEAD_GROUPS : epilogue == Epilogue.SILU_MUL ? GATE_GROUPS : FEW_GROUPS;
     }
 
     /** Strips of 16 packed rows, without those that hold padding only. */
@@ -94,7 +91,7 @@ final class NarrowGemm {
     static NarrowConfig config(int m, int n, boolean signMagnitude, Epilogue epilogue, boolean outF32, int nSms) {
         int tileM = Arrays.stream(TILES).filter(tile -> m <= tile).findFirst().orElseThrow();
         int strips = strips(n, epilogue);
-        List<Integer> available = groups(tileM, epilogue, outF32);
+        List<Integer> available = groups(epilogue, outF32);
         int groups = available.stream().filter(g -> strips <= g * NarrowConfig.STRIPS * nSms).findFirst()
                 .orElse(available.get(available.size() - 1));
         int cluster = groups == 1 && strips <= nSms / 2 * NarrowConfig.STRIPS ? 2 : 1;

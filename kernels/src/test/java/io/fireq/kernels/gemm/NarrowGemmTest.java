@@ -24,7 +24,7 @@ class NarrowGemmTest {
         "1,  14336,   SILU_MUL,     8,  4, 1",
         "16, 14336,   SILU_MUL,     16, 4, 1",
         "17, 12288,   STORE,        32, 2, 1",
-        "64, 14336,   SILU_MUL,     64, 2, 1",
+        "64, 14336,   SILU_MUL,     64, 4, 1",
         "64, 4096,    RESIDUAL_ADD, 64, 1, 2",
     })
     void layers_of_models_get_the_measured_best(int m, int n, Epilogue epilogue, int tileM, int groups, int cluster) {
