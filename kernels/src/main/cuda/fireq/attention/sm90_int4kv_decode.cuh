@@ -371,20 +371,34 @@ __global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
     const int tile_begin = min(split * tiles_per_split + warp * tiles_per_warp, split_end);
     const int tile_end = min(tile_begin + tiles_per_warp, split_end);
     // Row of `query` and `out` of a column; columns beyond the last do what the last does and are not stored.
+    const Divisor group_size(heads_per_kv);
     const auto row_of = [&](int column) {
-        const int index = first_column + min(column, n_columns - 1);
-        return i64(first_token + index / heads_per_kv) * n_heads + kv_head * heads_per_kv + index % heads_per_kv;
+        int head;
+        const int token = group_size.divide(first_column + min(column, n_columns - 1), head);
+        return i64(first_token + token) * n_heads + kv_head * heads_per_kv + head;
     };
+    // Where this lane finds its queries, worked out while the kernel ahead runs.
+    Warp w;
+    const i64 query_row = row_of(w.g);
+    i64 scale_rows[2];
+#pragma unroll
+    for (int e = 0; e < 2; e++) {
+        const int column = min(2 * w.q + e, n_columns - 1);
+        scale_rows[e] = row_of(column);
+        w.limit[e] = positions[first_token + group_size.divide(first_column + column)];
+    }
 
     const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
+    const Divisor block_size(kv_block_size);
     const i32* block_table = block_tables + i64(blockIdx.z) * max_kv_blocks;
     // Lane l keeps where the l-th run of 16 positions from `runs_from` on lies, in units of runs; runs behind the last
     // position read the last one instead.
     const int last_run = (n_positions - 1) / Run::POSITIONS;
     int runs_from = tile_begin * Warp::HALVES;
     const auto find_runs = [&] {
-        const int position = min(runs_from + lane, last_run) * Run::POSITIONS;
-        return int(layout.row(block_table[position / kv_block_size], position % kv_block_size, kv_head) / Run::POSITIONS);
+        int offset;
+        const int kv_block = block_size.divide(min(runs_from + lane, last_run) * Run::POSITIONS, offset);
+        return int(layout.row(block_table[kv_block], offset, kv_head) / Run::POSITIONS);
     };
     int run_rows = tile_begin < tile_end ? find_runs() : 0;
     const auto fetch = [&](int tile, int slot) {
@@ -439,15 +453,12 @@ __global__ void __launch_bounds__(Config::WARPS* WARP_SIZE, Config::CTAS_PER_SM)
         fetch(fetched, fetched - tile_begin);
     }
 
-    Warp w;
     if (tile_begin < tile_end) {
         const float score_scale = 1.4426950408889634f / sqrtf(float(HEAD_DIM));
-        w.load_query(query + row_of(w.g) * HEAD_DIM);
+        w.load_query(query + query_row * HEAD_DIM);
 #pragma unroll
         for (int e = 0; e < 2; e++) {
-            const int column = min(2 * w.q + e, n_columns - 1);
-            w.factor[e] = query_scale[row_of(column)] * score_scale;
-            w.limit[e] = positions[first_token + (first_column + column) / heads_per_kv];
+            w.factor[e] = query_scale[scale_rows[e]] * score_scale;
         }
         auto stage = Stage<STAGES>::consumer();
         for (int tile = tile_begin; tile < tile_end; tile++) {

@@ -59,6 +59,30 @@ __device__ __forceinline__ void divide_all(float (&x)[N], const float (&y)[N]) {
     }
 }
 
+// A positive integer that others are divided by, in eight instructions instead of some forty. Exact for dividends from 0 on and
+// quotients below 2^21, for which the rounded product is off by one at most.
+class Divisor {
+  public:
+    __device__ __forceinline__ explicit Divisor(int divisor) : divisor_(divisor), inverse_(1.0f / float(divisor)) {}
+
+    __device__ __forceinline__ int divide(int dividend, int& remainder) const {
+        int quotient = int(float(dividend) * inverse_);
+        remainder = dividend - quotient * divisor_;
+        const int off = (remainder >= divisor_) - (remainder < 0);
+        remainder -= off * divisor_;
+        return quotient + off;
+    }
+
+    __device__ __forceinline__ int divide(int dividend) const {
+        int remainder;
+        return divide(dividend, remainder);
+    }
+
+  private:
+    int divisor_;
+    float inverse_;
+};
+
 struct Sum {
     static __device__ __forceinline__ float identity() { return 0.0f; }
     __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }

@@ -14,6 +14,16 @@ struct alignas(sizeof(float) * N) Neighbours<float, N> {
     float values[N];
 
     __device__ __forceinline__ float operator[](int i) const { return values[i]; }
+
+    // A word that is known once all have been loaded.
+    __device__ __forceinline__ u32 some_bits() const {
+        u32 bits = 0;
+#pragma unroll
+        for (int i = 0; i < N; i += 4) {
+            bits ^= __float_as_uint(values[i]);
+        }
+        return bits;
+    }
 };
 
 template <int N>

@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(Config::THREADS)
         const i64 source = rows == nullptr ? row : rows[row];
         return RowCache<bf16, THREADS, VECTOR, Config::VECTORS>(x + source * width, width);
     };
-    wait_for_previous_kernel();
+    wait_for_previous_kernel_behind(weights.some_bits());
     auto next = load(blockIdx.x);
     for (int row = blockIdx.x; row < n_rows; row += gridDim.x) {
         const auto cache = next;

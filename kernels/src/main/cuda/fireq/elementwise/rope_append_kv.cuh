@@ -19,8 +19,9 @@
  *            hadamard: over blocks of hadamard_block channels (0: none), butterflies of distance 1, 2, 4, .. and one
  *            multiplication by 1 / sqrt(hadamard_block). Formats of the cache: attention/kv_encode.cuh
  *            Quotients are the division's bits: common/math.cuh
- * Work       CTAs take tokens grid.x apart; grid.y CTAs share the heads of a token. LANES lanes take a head and 16 channels
- *            each; the CTAs' lane groups stride over the heads
+ * Work       CTAs take tokens grid.x apart; grid.y CTAs share the heads of a token. LANES lanes take a head and CHANNELS
+ *            channels each; the CTAs' lane groups stride over the heads. Sixteen channels save what lanes do for a head;
+ *            with eight a single token is sooner done
  * Pipeline   the next head is loaded while one is worked on; the next token's cosines and sines, once the last head that
  *            needs those of this one is rotated
  * Smem map   none
@@ -40,10 +41,10 @@
 
 namespace fireq {
 
-// Sixteen channels of a head: 8j .. 8j + 7 and the eight that they are rotated with, j being the lane's number in its group.
-template <int HEAD_DIM>
+// A lane's channels of a head: a run of neighbours, the j-th, and the run that they are rotated with, j being the lane's number
+// in its group.
+template <int HEAD_DIM, int CHANNELS>
 struct HeadPart {
-    static constexpr int CHANNELS = 16;
     static constexpr int RUN = CHANNELS / 2;
     static constexpr int LANES = HEAD_DIM / CHANNELS;
     static constexpr int HALF = HEAD_DIM / 2;
@@ -201,12 +202,20 @@ struct HeadPart {
         for (int i = CHANNELS - 1; i >= 0; i--) {
             codes[i / RUN] = push_code(codes[i / RUN], encoder.encode(divide(at[i], scale, reciprocal)));
         }
-        reinterpret_cast<u32*>(row)[lane()] = codes[0];
-        reinterpret_cast<u32*>(row + HALF / 2)[lane()] = codes[1];
+        store_run(codes[0], row);
+        store_run(codes[1], row + HALF / 2);
     }
 
   private:
-    static_assert(RUN == 8, "the codes of a run are a word");
+    static_assert(RUN == 4 || RUN == 8, "the codes of a run are half a word or one");
+
+    static __device__ __forceinline__ void store_run(u32 codes, u8* half) {
+        if constexpr (RUN == 8) {
+            reinterpret_cast<u32*>(half)[lane()] = codes;
+        } else {
+            reinterpret_cast<u16*>(half)[lane()] = u16(codes);
+        }
+    }
 
     static __device__ __forceinline__ void butterfly(float& lower, float& upper) {
         const float difference = lower - upper;
@@ -228,7 +237,7 @@ __global__ void __launch_bounds__(Config::THREADS, Config::THREADS_PER_SM / Conf
                    int n_tokens, int n_heads, int n_kv_heads, int kv_block_size, int hadamard_block,
                    float hadamard_factor) {
     constexpr int HEAD_DIM = Config::HEAD_DIM;
-    using Part = HeadPart<HEAD_DIM>;
+    using Part = HeadPart<HEAD_DIM, Config::CHANNELS>;
     using Raw = typename Part::template Raw<bf16>;
     constexpr int LANES = Part::LANES;
     constexpr int GROUPS = Config::THREADS / LANES;
@@ -241,7 +250,8 @@ __global__ void __launch_bounds__(Config::THREADS, Config::THREADS_PER_SM / Conf
     const int first_key = n_heads;
     const int first_value = n_heads + n_kv_heads;
     const int all_heads = first_value + n_kv_heads;
-    const float inverse_group = 1.0f / float(n_heads / n_kv_heads);
+    const Divisor group_size(n_heads / n_kv_heads);
+    const Divisor block_size(kv_block_size);
     const KvLayout layout{n_kv_heads, HEAD_DIM, HEAD_DIM, kv_block_size};
     const auto load = [&](int token, int h) {
         return Raw::load(qkv + (i64(token) * all_heads + min(h, all_heads - 1)) * HEAD_DIM);
@@ -265,7 +275,7 @@ __global__ void __launch_bounds__(Config::THREADS, Config::THREADS_PER_SM / Conf
     const int position = position_of(0);
     auto cosines = load_angles(cos, position);
     auto sines = load_angles(sin, position);
-    wait_for_previous_kernel();
+    wait_for_previous_kernel_behind(cosines.some_bits() ^ sines.some_bits());
     Raw next = load(blockIdx.x, group);
     int turn = 0;
     for (int token = blockIdx.x; token < n_tokens; token += gridDim.x, turn++) {
@@ -296,7 +306,7 @@ __global__ void __launch_bounds__(Config::THREADS, Config::THREADS_PER_SM / Conf
             }
             if (k_smooth != nullptr && !is_value) {
                 if (is_query) {
-                    x.divide_by(k_smooth + int((float(h) + 0.5f) * inverse_group) * HEAD_DIM);
+                    x.divide_by(k_smooth + group_size.divide(h) * HEAD_DIM);
                 } else {
                     x.multiply_by(k_smooth + (h - first_key) * HEAD_DIM);
                 }
@@ -324,7 +334,9 @@ __global__ void __launch_bounds__(Config::THREADS, Config::THREADS_PER_SM / Conf
                 }
             } else {
                 const int kv_head = h - (is_value ? first_value : first_key);
-                const i64 row = layout.row(slot / kv_block_size, slot % kv_block_size, kv_head);
+                int offset;
+                const int kv_block = block_size.divide(slot, offset);
+                const i64 row = layout.row(kv_block, offset, kv_head);
                 const ScaleZero param = kv_scale_zero<Config::SYMMETRIC>(min, max);
                 x.store_codes(param, (is_value ? v_codes : k_codes) + row * ROW_BYTES);
                 if (Part::lane() == 0) {

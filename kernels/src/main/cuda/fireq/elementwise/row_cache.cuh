@@ -59,6 +59,16 @@ class RowCache {
         }
     }
 
+    // A word that is known once all that is kept has been loaded.
+    __device__ __forceinline__ u32 some_bits() const {
+        u32 bits = 0;
+#pragma unroll
+        for (int v = 0; v < VECTORS; v++) {
+            bits ^= kept_[v].some_bits();
+        }
+        return bits;
+    }
+
     __device__ __forceinline__ const Vector& kept(int v) const { return kept_[v]; }
     __device__ __forceinline__ Vector read(int index) const { return row_[index]; }
 

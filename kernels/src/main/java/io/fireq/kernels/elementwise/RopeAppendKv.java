@@ -30,7 +30,9 @@ public final class RopeAppendKv {
     private static final int WARPS = THREADS / 32;
     private static final int[] HEAD_DIMS = {64, 128};
     private static final int ANY_HEAD_DIM = 0;
-    private static final int CHANNELS_PER_LANE = 16;
+    /** Channels that a lane takes: with few a token is soon done, with many the device. */
+    private static final int FEW_CHANNELS = 8;
+    private static final int MANY_CHANNELS = 16;
     /** Lane groups of a CTA, each with a head. */
     private static final int HEADS_PER_CTA = 16;
     /** As many as registers let run at a time, in threads. */
@@ -59,22 +61,32 @@ public final class RopeAppendKv {
         List<Variant> variants = new ArrayList<>();
         for (boolean symmetric : new boolean[] {false, true}) {
             for (int headDim : HEAD_DIMS) {
-                variants.add(new Variant(headDim, symmetric));
+                variants.add(new Variant(headDim, FEW_CHANNELS, symmetric));
+                variants.add(new Variant(headDim, MANY_CHANNELS, symmetric));
             }
-            variants.add(new Variant(ANY_HEAD_DIM, symmetric));
+            variants.add(plain(symmetric));
         }
         return variants;
     }
 
-    /** A kernel for one head size, or the plain one for any. */
-    private record Variant(int headDim, boolean symmetric) {
+    private static Variant plain(boolean symmetric) {
+        return new Variant(ANY_HEAD_DIM, 0, symmetric);
+    }
+
+    /** A kernel for one head size and so many channels of a lane, or the plain one for any size. */
+    private record Variant(int headDim, int channels, boolean symmetric) {
         KernelSpec spec() {
-            boolean isPlain = headDim == ANY_HEAD_DIM;
-            KernelConfig config = KernelConfig.empty().with("THREADS", isPlain ? THREADS : threads(headDim));
-            return new KernelSpec("elementwise/%srope_append_kv.cuh".formatted(isPlain ? "plain_" : ""),
-                    isPlain ? "plain_rope_append_kv" : "rope_append_kv",
-                    (isPlain ? config : config.with("THREADS_PER_SM", THREADS_PER_SM).with("HEAD_DIM", headDim))
-                            .with("SYMMETRIC", symmetric), true);
+            if (headDim == ANY_HEAD_DIM) {
+                return new KernelSpec("elementwise/plain_rope_append_kv.cuh", "plain_rope_append_kv",
+                        KernelConfig.empty().with("THREADS", THREADS).with("SYMMETRIC", symmetric), true);
+            }
+            return new KernelSpec("elementwise/rope_append_kv.cuh", "rope_append_kv", KernelConfig.empty()
+                    .with("THREADS", threads()).with("THREADS_PER_SM", THREADS_PER_SM).with("HEAD_DIM", headDim)
+                    .with("CHANNELS", channels).with("SYMMETRIC", symmetric), true);
+        }
+
+        int threads() {
+            return HEADS_PER_CTA * headDim / channels;
         }
     }
 
@@ -122,27 +134,30 @@ public final class RopeAppendKv {
         if (isFast) {
             a.set(12, nTokens).set(13, nHeads).set(14, layout.nKvHeads()).set(15, layout.kvBlockSize()).set(16, turned)
                     .set(17, factor);
-            kernels.get(new Variant(headDim, symmetric)).launch(stream,
-                    shape(nTokens, nHeads + 2 * layout.nKvHeads(), headDim), a);
+            launchFast(stream, nTokens, nHeads + 2 * layout.nKvHeads(), headDim, symmetric);
         } else {
             LaunchShape shape = LaunchShape.of(nTokens, THREADS).overlapping();
             a.set(12, nHeads).set(13, layout.nKvHeads()).set(14, headDim).set(15, layout.groupSize())
                     .set(16, layout.kvBlockSize()).set(17, turned).set(18, factor);
-            kernels.get(new Variant(ANY_HEAD_DIM, symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
+            kernels.get(plain(symmetric)).launch(stream, shape.smem(plainSmemBytes(headDim)), a);
         }
     }
 
-    private static int threads(int headDim) {
-        return HEADS_PER_CTA * headDim / CHANNELS_PER_LANE;
+    /** With CTAs that share the heads of a token while all run at a time; else as many as do, each with many tokens. */
+    private void launchFast(CudaStream stream, int nTokens, int nHeads, int headDim, boolean symmetric) {
+        Variant few = new Variant(headDim, FEW_CHANNELS, symmetric);
+        Variant many = new Variant(headDim, MANY_CHANNELS, symmetric);
+        int ctasPerToken = (nHeads + HEADS_PER_CTA - 1) / HEADS_PER_CTA;
+        boolean isFew = (long) nTokens * ctasPerToken <= ctas(few);
+        Variant variant = isFew ? few : many;
+        LaunchShape shape = LaunchShape.of(nTokens, variant.threads()).overlapping();
+        kernels.get(variant).launch(stream,
+                isFew ? shape.grid(nTokens, ctasPerToken, 1) : shape.grid(Math.min(nTokens, ctas(many)), 1, 1), args);
     }
 
-    /** CTAs that share the heads of a token while all run at a time; else as many as do, each with many tokens. */
-    private LaunchShape shape(int nTokens, int nHeads, int headDim) {
-        int ctas = nSms * THREADS_PER_SM / threads(headDim);
-        int ctasPerToken = (nHeads + HEADS_PER_CTA - 1) / HEADS_PER_CTA;
-        LaunchShape shape = LaunchShape.of(nTokens, threads(headDim)).overlapping();
-        return (long) nTokens * ctasPerToken <= ctas ? shape.grid(nTokens, ctasPerToken, 1)
-                : shape.grid(Math.min(nTokens, ctas), 1, 1);
+    /** That run at a time. */
+    private int ctas(Variant variant) {
+        return nSms * (THREADS_PER_SM / variant.threads());
     }
 
     private void requireShape(PagedKvLayout layout, int nHeads, int hadamardBlock) {
