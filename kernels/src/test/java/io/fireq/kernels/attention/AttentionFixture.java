@@ -8,6 +8,9 @@ import java.util.Arrays;
 
 /** A ragged batch with random queries and a random cache whose KV blocks are dealt out in random order. */
 final class AttentionFixture {
+    /** Positions of the longest tile that a kernel goes through. */
+    private static final int LARGEST_TILE = 128;
+
     final Seeded random;
     final PagedKvLayout layout;
     final int nHeads;
@@ -163,6 +166,8 @@ final class AttentionFixture {
                 AttentionOracle.Rows all = rows(s, kvLens[s], kvHead);
                 for (int t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
                     AttentionOracle.Rows seen = first(all, positions[t] + 1);
+                    AttentionOracle.Rows inReach = first(all,
+                            Math.min(kvLens[s], (positions[t] / LARGEST_TILE + 1) * LARGEST_TILE));
                     int group = nHeads / layout.nKvHeads();
                     for (int h = kvHead * group; h < (kvHead + 1) * group; h++) {
                         int at = (t * nHeads + h) * headDim;
@@ -171,7 +176,8 @@ final class AttentionFixture {
                             q[c] = Formats.fromE4m3(query[at + c]);
                         }
                         double scale = queryScale[t * nHeads + h];
-                        AttentionOracle.Result result = AttentionOracle.attendExactly(q, scale, seen, headDim);
+                        AttentionOracle.Result result = AttentionOracle.attendExactly(q, scale, seen, inReach,
+                                headDim);
                         for (int c = 0; c < headDim; c++) {
                             expected.exact()[at + c] = result.out()[c];
                             expected.bound()[at + c] = Math.abs(result.out()[c]) * bf16HalfStep

@@ -19,21 +19,27 @@ final class AttentionOracle {
      * @param out       {@code [headDim]}
      * @param magnitude {@code [headDim]} sum of magnitudes
      * @param rounding  {@code [headDim]} the most that rounding every weight to e4m3 moves the output, whatever scale up
-     *                  to {@link #HEADROOM} times the largest V scale / 448 the weights have
+     *                  to {@link #HEADROOM} times the largest V scale in reach / 448 the weights have
      * @param variance  {@code [headDim]} the mean square of that, if each rounding error is evenly spread over its step
      */
     record Result(double[] out, double[] magnitude, double[] rounding, double[] variance) {}
 
     static Result attend(float[] query, double queryScale, Rows rows, int groupSize) {
-        return attend(query, queryScale, rows, groupSize, true);
+        return attend(query, queryScale, rows, rows, groupSize, true);
     }
 
-    /** What {@link #attend} would be if weights were not rounded: the value that rounding errors are measured from. */
-    static Result attendExactly(float[] query, double queryScale, Rows rows, int groupSize) {
-        return attend(query, queryScale, rows, groupSize, false);
+    /**
+     * What {@link #attend} would be if weights were not rounded: the value that rounding errors are measured from.
+     *
+     * @param inReach rows whose V scales a kernel may choose its scale by: all of the tiles that it goes through, also
+     *                those that the query does not see
+     */
+    static Result attendExactly(float[] query, double queryScale, Rows rows, Rows inReach, int groupSize) {
+        return attend(query, queryScale, rows, inReach, groupSize, false);
     }
 
-    private static Result attend(float[] query, double queryScale, Rows rows, int groupSize, boolean roundWeights) {
+    private static Result attend(float[] query, double queryScale, Rows rows, Rows inReach, int groupSize,
+            boolean roundWeights) {
         int headDim = query.length;
         int groups = headDim / groupSize;
         int kvLen = rows.kCodes().length;
@@ -64,7 +70,7 @@ final class AttentionOracle {
                 absmax = Math.max(absmax, Math.abs(prob[s] * rows.vScale()[s][g]));
             }
             double aScale = absmax == 0 ? 1 : absmax / 448;
-            double looseScale = HEADROOM * largest(rows.vScale(), g) / 448;
+            double looseScale = HEADROOM * largest(inReach.vScale(), g) / 448;
             for (int s = 0; s < kvLen; s++) {
                 double exact = prob[s] * rows.vScale()[s][g];
                 // Half a step of e4m3: of the smallest normal number below it, and never more than the weight.

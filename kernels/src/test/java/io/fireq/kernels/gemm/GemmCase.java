@@ -17,9 +17,18 @@ final class GemmCase implements AutoCloseable {
         LinearOracle.signMagnitude(0.4f, 1.2f, 2.1f, 3, 4.1f, 5.3f, 6.9f, 9.2f),
     };
     private static final double BF16_HALF_STEP = 0x1p-8;
-    /** The tensor core aligns addends to the largest and keeps about 14 bits: shares of the sum of all magnitudes. */
-    private static final double PROMOTED_NOISE = 0x1p-12;
+    /**
+     * The tensor core aligns addends to the largest and keeps about 14 bits: shares of the sum of all magnitudes, for single
+     * values. Of ten million values one or two went 5 % beyond 2^-12.
+     */
+    private static final double PROMOTED_NOISE = 1.5 * 0x1p-12;
     private static final double RUNNING_SUM_NOISE = 0x1p-10;
+    /** The same as relative root mean square errors, which no chance moves far: measured 1.4e-4 and 3.1e-4. */
+    private static final double PROMOTED_RMS = 2.5e-4;
+    private static final double RUNNING_SUM_RMS = 6e-4;
+    /** Of bf16 results: measured 1.9e-3, and 3.4e-3 where the sum runs over 14,336 columns. */
+    private static final double BF16_PROMOTED_RMS = 2.5e-3;
+    private static final double BF16_RUNNING_SUM_RMS = 4.5e-3;
     /** The skinny kernel's sums are float32. */
     private static final double FLOAT32_NOISE = 0x1p-18;
     private static final int SAMPLES = 500;
@@ -289,7 +298,9 @@ final class GemmCase implements AutoCloseable {
         }
         String what = "%s, m=%d n=%d k=%d, %s".formatted(kernel, m, n, k, random);
         Comparer.close(what, new int[] {m, nOut}, actual, expected, bound);
-        Comparer.rms(what, actual, expected, 0.01);
+        boolean isRunning = noiseShare == RUNNING_SUM_NOISE;
+        Comparer.rms(what, actual, expected, outF32 ? isRunning ? RUNNING_SUM_RMS : PROMOTED_RMS
+                : isRunning ? BF16_RUNNING_SUM_RMS : BF16_PROMOTED_RMS);
         System.out.printf(Locale.ROOT, "%-48s m=%-5d n=%-6d k=%-6d relative rms error %.2e%n", kernel, m, n, k,
                 Math.sqrt(error / power));
     }
