@@ -13,9 +13,7 @@ import io.fireq.kernels.testing.Formats;
 import io.fireq.kernels.testing.Seeded;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Locale;
 import java.util.function.IntConsumer;
 
@@ -43,7 +41,7 @@ final class AttentionBench implements AutoCloseable {
             () -> new IllegalStateException(CudaProbe.probe().reason())));
     private final CudaStream stream = context.newStream();
     private final Seeded random = Seeded.fresh("AttentionBench");
-    private final List<DeviceBuffer> buffers = new ArrayList<>();
+    private final BenchBuffers buffers = new BenchBuffers(context);
     private boolean failed;
 
     public static void main(String[] args) {
@@ -97,10 +95,10 @@ final class AttentionBench implements AutoCloseable {
         int nTokens = nSeqs * nNew;
         PagedKv cache = cache(headDim, nSeqs * kvLen / KV_BLOCK_SIZE);
         int maxKvBlocks = kvLen / KV_BLOCK_SIZE;
-        DeviceBuffer blockTables = upload("block tables", random.permutation(nSeqs * maxKvBlocks));
-        DeviceBuffer query = pattern("query", (long) nTokens * N_HEADS * headDim, random.e4m3(PATTERN_BYTES, 120));
-        DeviceBuffer queryScale = floats("query scale", nTokens * N_HEADS);
-        DeviceBuffer out = allocate("out", 2L * nTokens * N_HEADS * headDim);
+        DeviceBuffer blockTables = buffers.ints("block tables", random.permutation(nSeqs * maxKvBlocks));
+        DeviceBuffer query = buffers.pattern("query", (long) nTokens * N_HEADS * headDim, random.e4m3(PATTERN_BYTES, 120));
+        DeviceBuffer queryScale = buffers.floats("query scale", random.floats(nTokens * N_HEADS, 0.01, 0.002));
+        DeviceBuffer out = buffers.allocate("out", 2L * nTokens * N_HEADS * headDim);
         int[] cuSeqlens = new int[nSeqs + 1];
         int[] kvLens = new int[nSeqs];
         for (int s = 0; s < nSeqs; s++) {
@@ -125,7 +123,7 @@ final class AttentionBench implements AutoCloseable {
                     nSeqs, nNew, prefix == 0 ? "" : " after " + prefix, timing.median(), flops / timing.median() * 1e-6,
                     spread(timing), error);
         } finally {
-            free();
+            buffers.close();
         }
     }
 
@@ -134,16 +132,16 @@ final class AttentionBench implements AutoCloseable {
         int blocks = nSeqs * maxKvBlocks;
         int copies = Math.max(1, 16_384 / blocks);
         PagedKv cache = cache(headDim, copies * blocks);
-        DeviceBuffer blockTables = upload("block tables", random.permutation(copies * blocks));
-        DeviceBuffer query = pattern("query", (long) nSeqs * N_HEADS * headDim, random.e4m3(PATTERN_BYTES, 120));
-        DeviceBuffer queryScale = floats("query scale", nSeqs * N_HEADS);
-        DeviceBuffer out = allocate("out", 2L * nSeqs * N_HEADS * headDim);
+        DeviceBuffer blockTables = buffers.ints("block tables", random.permutation(copies * blocks));
+        DeviceBuffer query = buffers.pattern("query", (long) nSeqs * N_HEADS * headDim, random.e4m3(PATTERN_BYTES, 120));
+        DeviceBuffer queryScale = buffers.floats("query scale", random.floats(nSeqs * N_HEADS, 0.01, 0.002));
+        DeviceBuffer out = buffers.allocate("out", 2L * nSeqs * N_HEADS * headDim);
         int[] counts = new int[nSeqs + 1];
         Arrays.setAll(counts, i -> i);
         int[] last = new int[nSeqs];
         Arrays.fill(last, kvLen - 1);
-        DeviceBuffer cuSeqlens = upload("cu_seqlens", counts);
-        DeviceBuffer positions = upload("positions", last);
+        DeviceBuffer cuSeqlens = buffers.ints("cu_seqlens", counts);
+        DeviceBuffer positions = buffers.ints("positions", last);
         DeviceBuffer[] tables = new DeviceBuffer[copies];
         for (int i = 0; i < copies; i++) {
             tables[i] = blockTables.slice(4L * i * blocks, 4L * blocks, "copy " + i);
@@ -154,7 +152,7 @@ final class AttentionBench implements AutoCloseable {
                     nSeqs, nSeqs, maxKvBlocks, 1, kvLen, out);
             out.fillAsync(stream, (byte) 0xff);
             launch.accept(0);
-            DeviceBuffer expected = allocate("expected", out.byteSize());
+            DeviceBuffer expected = buffers.allocate("expected", out.byteSize());
             new PlainPagedAttention(context).launch(stream, query, queryScale, cache, positions, cuSeqlens, tables[0], nSeqs,
                     nSeqs, maxKvBlocks, N_HEADS, expected);
             double error = rms(out, expected);
@@ -166,7 +164,7 @@ final class AttentionBench implements AutoCloseable {
             System.out.printf(Locale.ROOT, "decode  d%-3d %2d x %6d            %9.2f us  %7.1f GB/s     (%s, error %.1e)%n",
                     headDim, nSeqs, kvLen, timing.median(), bytes / timing.median() * 1e-3, spread(timing), error);
         } finally {
-            free();
+            buffers.close();
         }
     }
 
@@ -177,10 +175,10 @@ final class AttentionBench implements AutoCloseable {
         int[] positions = new int[CHECKED_TOKENS];
         Arrays.setAll(positions, i -> kvLen - CHECKED_TOKENS + i);
         long values = (long) CHECKED_TOKENS * N_HEADS * headDim;
-        DeviceBuffer expected = allocate("expected", 2 * values);
+        DeviceBuffer expected = buffers.allocate("expected", 2 * values);
         new PlainPagedAttention(context).launch(stream, query.slice((long) first * N_HEADS * headDim, values, "last query"),
                 queryScale.slice(4L * first * N_HEADS, 4L * CHECKED_TOKENS * N_HEADS, "last scale"), cache,
-                upload("positions", positions), upload("cu_seqlens", new int[] {0, CHECKED_TOKENS}), blockTable,
+                buffers.ints("positions", positions), buffers.ints("cu_seqlens", new int[] {0, CHECKED_TOKENS}), blockTable,
                 CHECKED_TOKENS, 1, maxKvBlocks, N_HEADS, expected);
         return rms(out.slice(2L * first * N_HEADS * headDim, 2 * values, "last out"), expected);
     }
@@ -225,35 +223,10 @@ final class AttentionBench implements AutoCloseable {
             words.putShort(Formats.f16(random.uniform(0.05f, 0.3f)));
             words.putShort(Formats.f16(Math.round(random.uniform(-0.5f, 15.5f))));
         }
-        return new PagedKv(layout, pattern("k codes", layout.codeBytes(), random.bytes(PATTERN_BYTES)),
-                pattern("k params", layout.paramBytes(), params),
-                pattern("v codes", layout.codeBytes(), random.bytes(PATTERN_BYTES)),
-                pattern("v params", layout.paramBytes(), params));
-    }
-
-    /** A buffer filled with repetitions of some bytes. */
-    private DeviceBuffer pattern(String label, long byteSize, byte[] bytes) {
-        DeviceBuffer buffer = allocate(label, byteSize);
-        for (long at = 0; at < byteSize; at += bytes.length) {
-            buffer.upload(at, ByteBuffer.wrap(bytes, 0, (int) Math.min(bytes.length, byteSize - at)));
-        }
-        return buffer;
-    }
-
-    private DeviceBuffer floats(String label, int count) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * count).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asFloatBuffer().put(random.floats(count, 0.01, 0.002));
-        DeviceBuffer buffer = allocate(label, 4L * count);
-        buffer.upload(0, bytes);
-        return buffer;
-    }
-
-    private DeviceBuffer upload(String label, int[] values) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asIntBuffer().put(values);
-        DeviceBuffer buffer = allocate(label, 4L * values.length);
-        buffer.upload(0, bytes);
-        return buffer;
+        return new PagedKv(layout, buffers.pattern("k codes", layout.codeBytes(), random.bytes(PATTERN_BYTES)),
+                buffers.pattern("k params", layout.paramBytes(), params),
+                buffers.pattern("v codes", layout.codeBytes(), random.bytes(PATTERN_BYTES)),
+                buffers.pattern("v params", layout.paramBytes(), params));
     }
 
     private short[] download(DeviceBuffer buffer) {
@@ -264,20 +237,9 @@ final class AttentionBench implements AutoCloseable {
         return values;
     }
 
-    private DeviceBuffer allocate(String label, long byteSize) {
-        DeviceBuffer buffer = context.allocate(label, byteSize);
-        buffers.add(buffer);
-        return buffer;
-    }
-
-    private void free() {
-        buffers.forEach(DeviceBuffer::close);
-        buffers.clear();
-    }
-
     @Override
     public void close() {
-        free();
+        buffers.close();
         stream.close();
         context.close();
     }

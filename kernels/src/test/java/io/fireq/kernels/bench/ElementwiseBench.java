@@ -12,14 +12,12 @@ import io.fireq.kernels.elementwise.RopeAppendKv;
 import io.fireq.kernels.testing.Seeded;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Locale;
 import java.util.function.IntConsumer;
 
 /**
  * Times what lies between the linear layers, at the shapes of Llama-3-8B, beside the time that its bytes take at the
- * bandwidth of a copy. Launches go round buffers that together exceed L2. No arguments.
+ * memory's clock. Launches go round buffers that together exceed L2. No arguments.
  */
 final class ElementwiseBench implements AutoCloseable {
     private static final int N_HEADS = 32;
@@ -36,17 +34,12 @@ final class ElementwiseBench implements AutoCloseable {
             () -> new IllegalStateException(CudaProbe.probe().reason())));
     private final CudaStream stream = context.newStream();
     private final Seeded random = Seeded.fresh("ElementwiseBench");
-    private final List<DeviceBuffer> buffers = new ArrayList<>();
-    private final double bytesPerMicro;
-
-    private ElementwiseBench() {
-        bytesPerMicro = copyBandwidth();
-    }
+    private final BenchBuffers buffers = new BenchBuffers(context);
 
     public static void main(String[] args) {
         try (ElementwiseBench bench = new ElementwiseBench()) {
-            System.out.printf(Locale.ROOT, "%s, %d SMs; a copy moves %.0f GB/s%n", bench.context.device().describe(),
-                    bench.context.device().nSms(), bench.bytesPerMicro * 1e-3);
+            System.out.printf(Locale.ROOT, "%s, %d SMs, %.2f TB/s%n", bench.context.device().describe(),
+                    bench.context.device().nSms(), bench.context.device().peakBytesPerSecond() * 1e-12);
             bench.rmsNorm(16_384, 4096);
             bench.quantizeRows(16_384, 14_336);
             bench.quantizeRows(16_384, 4096);
@@ -63,23 +56,14 @@ final class ElementwiseBench implements AutoCloseable {
         }
     }
 
-    private double copyBandwidth() {
-        long size = 1L << 30;
-        DeviceBuffer source = pattern("source", size, random.bf16(PATTERN, 2));
-        DeviceBuffer target = allocate("target", size);
-        double micros = time(i -> target.copyAsync(stream, 0, source, 0, size)).median();
-        free();
-        return 2 * size / micros;
-    }
-
     private void rmsNorm(int nRows, int width) {
         long values = (long) nRows * width;
         double bytes = 3.0 * values + 4.0 * nRows + 4.0 * width;
         RmsNormQuantize kernel = new RmsNormQuantize(context);
-        DeviceBuffer weight = floats("weight", random.floats(width, 1, 0.3));
+        DeviceBuffer weight = buffers.floats("weight", random.floats(width, 1, 0.3));
         DeviceBuffer[] x = activations(values, bytes);
         DeviceBuffer[] out = copies("out", values, bytes);
-        DeviceBuffer scale = allocate("out scale", 4L * nRows);
+        DeviceBuffer scale = buffers.allocate("out scale", 4L * nRows);
         print("rmsnorm_quantize", nRows + " x " + width, bytes, i -> kernel.launch(stream, x[i % x.length], weight, 1e-5f,
                 nRows, width, out[i % out.length], scale));
     }
@@ -90,7 +74,7 @@ final class ElementwiseBench implements AutoCloseable {
         QuantizeRows kernel = new QuantizeRows(context);
         DeviceBuffer[] x = activations(values, bytes);
         DeviceBuffer[] out = copies("out", values, bytes);
-        DeviceBuffer scale = allocate("out scale", 4L * nRows);
+        DeviceBuffer scale = buffers.allocate("out scale", 4L * nRows);
         print("quantize_rows", nRows + " x " + width, bytes, i -> kernel.launch(stream, x[i % x.length], nRows, width,
                 out[i % out.length], scale));
     }
@@ -104,21 +88,21 @@ final class ElementwiseBench implements AutoCloseable {
         DeviceBuffer[] qkv = activations(values, bytes);
         PagedKv[] caches = new PagedKv[qkv.length];
         for (int i = 0; i < caches.length; i++) {
-            caches[i] = new PagedKv(layout, allocate("k codes", layout.codeBytes()),
-                    allocate("k params", layout.paramBytes()), allocate("v codes", layout.codeBytes()),
-                    allocate("v params", layout.paramBytes()));
+            caches[i] = new PagedKv(layout, buffers.allocate("k codes", layout.codeBytes()),
+                    buffers.allocate("k params", layout.paramBytes()), buffers.allocate("v codes", layout.codeBytes()),
+                    buffers.allocate("v params", layout.paramBytes()));
         }
         DeviceBuffer[] query = copies("query", (long) nTokens * N_HEADS * HEAD_DIM, bytes);
-        DeviceBuffer queryScale = allocate("query scale", 4L * nTokens * N_HEADS);
+        DeviceBuffer queryScale = buffers.allocate("query scale", 4L * nTokens * N_HEADS);
         int[] positions = new int[nTokens];
         for (int t = 0; t < nTokens; t++) {
             positions[t] = t % MAX_POSITION;
         }
-        DeviceBuffer position = ints("positions", positions);
-        DeviceBuffer slot = ints("slots", positions);
-        DeviceBuffer cos = floats("cos", angles(true));
-        DeviceBuffer sin = floats("sin", angles(false));
-        DeviceBuffer kSmooth = isSmoothed ? floats("k smooth", random.floats(N_KV_HEADS * HEAD_DIM, 1, 0.1)) : null;
+        DeviceBuffer position = buffers.ints("positions", positions);
+        DeviceBuffer slot = buffers.ints("slots", positions);
+        DeviceBuffer cos = buffers.floats("cos", angles(true));
+        DeviceBuffer sin = buffers.floats("sin", angles(false));
+        DeviceBuffer kSmooth = isSmoothed ? buffers.floats("k smooth", random.floats(N_KV_HEADS * HEAD_DIM, 1, 0.1)) : null;
         RopeAppendKv kernel = new RopeAppendKv(context);
         String what = "rope_append_kv" + (isSmoothed ? ", smoothed" : "") + (hadamardBlock > 0 ? ", turned" : "");
         print(what, nTokens + " tokens", bytes, i -> kernel.launch(stream, false, qkv[i % qkv.length], position, slot, cos,
@@ -138,10 +122,10 @@ final class ElementwiseBench implements AutoCloseable {
 
     private void print(String what, String shape, double bytes, IntConsumer launch) {
         LaunchTimer.Timing timing = time(launch);
-        double floor = bytes / bytesPerMicro;
+        double floor = 1e6 * bytes / context.device().peakBytesPerSecond();
         System.out.printf(Locale.ROOT, "%-26s %-15s %9.2f us  (%.2f..%.2f)  bytes alone %8.2f us, %5.1f %%%n", what, shape,
                 timing.median(), timing.low(), timing.high(), floor, 100 * floor / timing.median());
-        free();
+        buffers.close();
     }
 
     private LaunchTimer.Timing time(IntConsumer launch) {
@@ -150,9 +134,10 @@ final class ElementwiseBench implements AutoCloseable {
 
     private DeviceBuffer[] activations(long values, double bytesOfLaunch) {
         DeviceBuffer[] copies = new DeviceBuffer[copiesBeyondL2(bytesOfLaunch)];
-        short[] pattern = random.bf16(PATTERN, 2);
+        ByteBuffer pattern = ByteBuffer.allocate(2 * PATTERN).order(ByteOrder.LITTLE_ENDIAN);
+        pattern.asShortBuffer().put(random.bf16(PATTERN, 2));
         for (int i = 0; i < copies.length; i++) {
-            copies[i] = pattern("activations", 2 * values, pattern);
+            copies[i] = buffers.pattern("activations", 2 * values, pattern.array());
         }
         return copies;
     }
@@ -160,7 +145,7 @@ final class ElementwiseBench implements AutoCloseable {
     private DeviceBuffer[] copies(String label, long byteSize, double bytesOfLaunch) {
         DeviceBuffer[] copies = new DeviceBuffer[copiesBeyondL2(bytesOfLaunch)];
         for (int i = 0; i < copies.length; i++) {
-            copies[i] = allocate(label, byteSize);
+            copies[i] = buffers.allocate(label, byteSize);
         }
         return copies;
     }
@@ -170,49 +155,9 @@ final class ElementwiseBench implements AutoCloseable {
         return (int) Math.max(1, Math.min(MAX_COPIES, Math.ceil(BEYOND_L2 / bytesOfLaunch)));
     }
 
-    private DeviceBuffer pattern(String label, long byteSize, short[] values) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(2 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asShortBuffer().put(values);
-        DeviceBuffer buffer = allocate(label, byteSize);
-        for (long at = 0; at < byteSize; at += bytes.capacity()) {
-            bytes.limit((int) Math.min(bytes.capacity(), byteSize - at));
-            buffer.upload(at, bytes);
-        }
-        return buffer;
-    }
-
-    private DeviceBuffer floats(String label, float[] values) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asFloatBuffer().put(values);
-        return upload(label, bytes);
-    }
-
-    private DeviceBuffer ints(String label, int[] values) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asIntBuffer().put(values);
-        return upload(label, bytes);
-    }
-
-    private DeviceBuffer upload(String label, ByteBuffer bytes) {
-        DeviceBuffer buffer = allocate(label, bytes.capacity());
-        buffer.upload(0, bytes);
-        return buffer;
-    }
-
-    private DeviceBuffer allocate(String label, long byteSize) {
-        DeviceBuffer buffer = context.allocate(label, byteSize);
-        buffers.add(buffer);
-        return buffer;
-    }
-
-    private void free() {
-        buffers.forEach(DeviceBuffer::close);
-        buffers.clear();
-    }
-
     @Override
     public void close() {
-        free();
+        buffers.close();
         stream.close();
         context.close();
     }
