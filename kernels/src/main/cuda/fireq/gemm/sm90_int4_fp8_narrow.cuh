@@ -300,7 +300,7 @@ class NarrowConsumer {
         // Rather than asking for x again and again while another kernel wants to compute.
         wait_for_previous_kernel();
         fetch();
-        // Slots are constants: what finds them would be a third of a step's instructions.
+        // Slots are constants: what finds them would be a fifth of a step's instructions.
         for (int first = 0; first < blocks; first += Shape::X_STAGES) {
             round<0>(sums, fragments, codes, blocks - first, strips);
         }
