@@ -47,7 +47,10 @@ record NarrowConfig(int tileM, int groups, int cluster, boolean signMagnitude, E
         return tileM <= 16;
     }
 
-    /** Slots of x: for the blocks that the weights' slots hold, and what is multiplied. */
+    /**
+     * Slots of x: for the blocks that the weights' slots hold, and what is multiplied; as many steps go through them as
+     * through whole rounds of the weights' slots.
+     */
     private int xStages() {
         return groups / abreast() == 4 ? 2 : stages() == 3 ? 6 : 4;
     }

@@ -17,20 +17,36 @@ final class GemmCase implements AutoCloseable {
         LinearOracle.signMagnitude(0.4f, 1.2f, 2.1f, 3, 4.1f, 5.3f, 6.9f, 9.2f),
     };
     private static final double BF16_HALF_STEP = 0x1p-8;
-    /**
-     * The tensor core aligns addends to the largest and keeps about 14 bits: shares of the sum of all magnitudes, for single
-     * values. Of ten million values one or two went 5 % beyond 2^-12.
-     */
-    private static final double PROMOTED_NOISE = 1.5 * 0x1p-12;
-    private static final double RUNNING_SUM_NOISE = 0x1p-10;
-    /** The same as relative root mean square errors, which no chance moves far: measured 1.4e-4 and 3.1e-4. */
-    private static final double PROMOTED_RMS = 2.5e-4;
-    private static final double RUNNING_SUM_RMS = 6e-4;
-    /** Of bf16 results: measured 1.9e-3, and 3.4e-3 where the sum runs over 14,336 columns. */
-    private static final double BF16_PROMOTED_RMS = 2.5e-3;
-    private static final double BF16_RUNNING_SUM_RMS = 4.5e-3;
-    /** The skinny kernel's sums are float32. */
-    private static final double FLOAT32_NOISE = 0x1p-18;
+
+    /** How a kernel sums, and what that may cost. */
+    private enum Noise {
+        /** The skinny kernel's sums are float32. */
+        FLOAT32(0x1p-18, 2.5e-4, 2.5e-3),
+        /**
+         * The tensor core aligns addends to the largest and keeps about 14 bits; sums of 128 columns are added in float32. Of
+         * ten million values one or two went 5 % beyond 2^-12. Measured root mean squares: 1.4e-4, and 1.9e-3 as bf16.
+         */
+        PROMOTED(1.5 * 0x1p-12, 2.5e-4, 2.5e-3),
+        /** All of k in the tensor core. Measured: 3.1e-4, and 3.4e-3 as bf16 where the sum runs over 14,336 columns. */
+        RUNNING_SUM(0x1p-10, 6e-4, 4.5e-3);
+
+        /** Of single values, as shares of the sum of all magnitudes. */
+        private final double share;
+        /** Relative root mean square errors of all values, which no chance moves far. */
+        private final double rms;
+        private final double bf16Rms;
+
+        Noise(double share, double rms, double bf16Rms) {
+            this.share = share;
+            this.rms = rms;
+            this.bf16Rms = bf16Rms;
+        }
+
+        static Noise of(boolean promote) {
+            return promote ? PROMOTED : RUNNING_SUM;
+        }
+    }
+
     private static final int SAMPLES = 500;
     private static final byte POISON = (byte) 0xff;
 
@@ -202,7 +218,7 @@ final class GemmCase implements AutoCloseable {
             prepareOut(epilogue);
             gemm.launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, out);
             gpu.context().synchronize();
-            compare("facade " + epilogue, epilogue, false, PROMOTED_NOISE);
+            compare("facade " + epilogue, epilogue, false, Noise.PROMOTED);
         }
     }
 
@@ -224,15 +240,14 @@ final class GemmCase implements AutoCloseable {
             prepareOut(epilogue);
             gemm.skinny().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out);
             gpu.context().synchronize();
-            compare(SkinnyGemm.config(m, epilogue, outF32).describe() + output, epilogue, outF32, FLOAT32_NOISE);
+            compare(SkinnyGemm.config(m, epilogue, outF32).describe() + output, epilogue, outF32, Noise.FLOAT32);
         }
         if (canBeNarrow()) {
             prepareOut(epilogue);
             gemm.narrow().launch(gpu.stream(), deviceX, deviceXScale, m, weight, epilogue, outF32, out, nSms);
             gpu.context().synchronize();
             NarrowConfig config = NarrowGemm.config(m, weight, epilogue, outF32, nSms);
-            compare(config.describe() + " of " + nSms + output, epilogue, outF32,
-                    config.promote() ? PROMOTED_NOISE : RUNNING_SUM_NOISE);
+            compare(config.describe() + " of " + nSms + output, epilogue, outF32, Noise.of(config.promote()));
         }
         return canBeSkinny() || canBeNarrow();
     }
@@ -251,10 +266,10 @@ final class GemmCase implements AutoCloseable {
         gemm.fast().launch(gpu.stream(), deviceX, deviceXScale, m, weight, plan, out);
         gpu.context().synchronize();
         compare(config.describe() + " " + config.epilogue() + (config.outF32() ? " f32" : ""), config.epilogue(),
-                config.outF32(), config.promote() ? PROMOTED_NOISE : RUNNING_SUM_NOISE);
+                config.outF32(), Noise.of(config.promote()));
     }
 
-    private void compare(String kernel, Epilogue epilogue, boolean outF32, double noiseShare) {
+    private void compare(String kernel, Epilogue epilogue, boolean outF32, Noise kind) {
         int nOut = nOut();
         double[] actual = new double[m * nOut];
         if (outF32) {
@@ -286,11 +301,11 @@ final class GemmCase implements AutoCloseable {
                 double silu = y[gateIndex] / (1 + Math.exp(-y[gateIndex]));
                 expected[i] = silu * y[upIndex];
                 // The slope of silu is at most 1.1.
-                noise = noiseShare * (1.1 * magnitude[gateIndex]
-                        * (Math.abs(y[upIndex]) + noiseShare * magnitude[upIndex]) + Math.abs(silu) * magnitude[upIndex]);
+                noise = kind.share * (1.1 * magnitude[gateIndex]
+                        * (Math.abs(y[upIndex]) + kind.share * magnitude[upIndex]) + Math.abs(silu) * magnitude[upIndex]);
             } else {
                 expected[i] = y[i] + (epilogue == Epilogue.RESIDUAL_ADD ? Formats.fromBf16(residual[i]) : 0);
-                noise = noiseShare * magnitude[i];
+                noise = kind.share * magnitude[i];
             }
             bound[i] = noise * 1.01 + Math.abs(expected[i]) * (outF32 ? 0x1p-20 : BF16_HALF_STEP + 0x1p-20) + 1e-37;
             error += (actual[i] - expected[i]) * (actual[i] - expected[i]);
@@ -298,9 +313,7 @@ final class GemmCase implements AutoCloseable {
         }
         String what = "%s, m=%d n=%d k=%d, %s".formatted(kernel, m, n, k, random);
         Comparer.close(what, new int[] {m, nOut}, actual, expected, bound);
-        boolean isRunning = noiseShare == RUNNING_SUM_NOISE;
-        Comparer.rms(what, actual, expected, outF32 ? isRunning ? RUNNING_SUM_RMS : PROMOTED_RMS
-                : isRunning ? BF16_RUNNING_SUM_RMS : BF16_PROMOTED_RMS);
+        Comparer.rms(what, actual, expected, outF32 ? kind.rms : kind.bf16Rms);
         System.out.printf(Locale.ROOT, "%-48s m=%-5d n=%-6d k=%-6d relative rms error %.2e%n", kernel, m, n, k,
                 Math.sqrt(error / power));
     }
